@@ -1,0 +1,1 @@
+"""AlexNet experiments: composed with Hydra, run with Keras, tracked in MLflow."""

@@ -1,0 +1,3 @@
+from alexnet_exp.cli import main
+
+main()

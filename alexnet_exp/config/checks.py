@@ -1,0 +1,110 @@
+"""What no single field can know: layer names, sizes, and groups that do not go together."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from alexnet_exp.config.geometry import minimum_input_size, output_sizes
+from alexnet_exp.config.schema import FeaturesMlp, FeaturesSvm, FileWeights, Finetune, NoWeights, RunConfig, Scratch
+
+
+def cross_field_errors(config: RunConfig) -> list[str]:
+    """One line for each contradiction in the configuration; an empty list when there is none."""
+    return [
+        *_layer_names(config),
+        *_shapes(config),
+        *_placement(config),
+        *_strategy(config),
+        *_files(config),
+    ]
+
+
+def _layer_names(config: RunConfig) -> Iterator[str]:
+    model = config.model
+    yield from _unknown("model.conv", model.conv, [f"conv{i}" for i in range(1, 10)])
+    yield from _unknown("model.dense", model.dense, [f"fc{i}" for i in range(1, 20)])
+    yield from _unknown("model.pool.layers", model.pool.layers, list(model.conv))
+    yield from _unknown("model.norm.layers", model.norm.layers, model.layers)
+    yield from _unknown("model.dropout.rates", model.dropout.rates, model.layers)
+    yield from _unknown("model.initializer.bias_ones", model.initializer.bias_ones, model.layers)
+    if not isinstance(config.weights, NoWeights):
+        yield from _unknown("weights.fresh", config.weights.fresh, model.layers)
+    if isinstance(config.strategy, Finetune):
+        for number, stage in enumerate(config.strategy.stages):
+            yield from _unknown(f"strategy.stages.{number}.layers", stage.layers, model.layers)
+    if isinstance(config.strategy, FeaturesSvm | FeaturesMlp):
+        cuts = [name for layer in model.layers[:-1] for name in (layer, model.pools.get(layer)) if name]
+        yield from _unknown("strategy.cut", [config.strategy.cut], cuts)
+
+
+def _unknown(where: str, names: Iterable[str], options: list[str]) -> Iterator[str]:
+    for name in names:
+        if name not in options:
+            yield f"{where}: expected names of layers. Options: {', '.join(options)}. Received: {name}"
+
+
+def _shapes(config: RunConfig) -> Iterator[str]:
+    model = config.model
+    if min(output_sizes(model).values(), default=1) < 1:
+        yield (
+            f"model.input_size: expected at least {minimum_input_size(model)} pixels for model {model.name}. "
+            f"Received: {model.input_size}"
+        )
+    load_size = config.augmentation.load_size
+    if load_size is not None and load_size < model.input_size:
+        yield (
+            f"augmentation.load_size: expected at least the model's input size, {model.input_size}. "
+            f"Received: {load_size}"
+        )
+    channels = 3
+    for name, conv in model.conv.items():
+        if channels % conv.groups or conv.filters % conv.groups:
+            yield (
+                f"model.conv.{name}.groups: expected a divisor of {channels} input channels "
+                f"and {conv.filters} filters. Received: {conv.groups}"
+            )
+        channels = conv.filters
+
+
+def _placement(config: RunConfig) -> Iterator[str]:
+    model = config.model
+    if (model.initializer.kind == "normal") != (model.initializer.stddev is not None):
+        yield (
+            "model.initializer.stddev: expected a number for kind normal and null for the others. "
+            f"Received: {model.initializer.stddev} for {model.initializer.kind}"
+        )
+    for where, part, layers in (
+        ("norm", model.norm, model.norm.layers),
+        ("dropout", model.dropout, model.dropout.rates),
+    ):
+        if "head" in layers and part.position in ("after_activation", "after_pool"):
+            yield (
+                f"model.{where}.position: expected before_layer or before_activation where the head is among "
+                f"the layers: nothing follows its softmax. Received: {part.position}"
+            )
+    if model.norm.kind == "lrn" and (dense := [name for name in model.norm.layers if name not in model.conv]):
+        yield f"model.norm.layers: expected convolutional layers alone for lrn. Received: {', '.join(dense)}"
+
+
+def _strategy(config: RunConfig) -> Iterator[str]:
+    if isinstance(config.strategy, Scratch) != isinstance(config.weights, NoWeights):
+        expected = "none" if isinstance(config.strategy, Scratch) else "pretrained layers (weights=file or weights=run)"
+        yield f"weights: expected {expected} for strategy {config.strategy.name}. Received: {config.weights.name}"
+    if config.training.loss == "mean_squared_error" and config.training.label_smoothing:
+        yield (
+            "training.label_smoothing: expected 0 for the mean squared error. "
+            f"Received: {config.training.label_smoothing}"
+        )
+
+
+def _files(config: RunConfig) -> Iterator[str]:
+    dataset = config.dataset
+    if dataset.source == "images":
+        if dataset.root is None:
+            yield "dataset.root: expected a folder or an archive of class folders. Received: null"
+        elif not Path(dataset.root).exists():
+            yield (
+                f"dataset.root: expected the folder or archive of {dataset.name} at {dataset.root}: put it there, "
+                f"or set ALEXNET_EXP_DATA to the folder that holds it. Received: no such file"
+            )
+    if isinstance(config.weights, FileWeights) and not Path(config.weights.path).is_file():
+        yield f"weights.path: expected a safetensors file. Received: {config.weights.path} (no such file)"

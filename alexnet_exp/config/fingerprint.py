@@ -1,0 +1,37 @@
+"""The identity of an experiment: everything that changes its result, and nothing else."""
+
+import hashlib
+import json
+from typing import Any
+
+from alexnet_exp.config.load import to_dict
+from alexnet_exp.config.schema import RunConfig
+
+NOT_SCIENCE = ("run", "tracking", "paths")
+LOCATIONS = {"dataset": ("root",), "weights": ("path", "run_id")}
+
+
+def science(config: RunConfig) -> dict[str, Any]:
+    """The part of the configuration that decides the result, without where things are kept."""
+    sections = {name: value for name, value in to_dict(config).items() if name not in NOT_SCIENCE}
+    for section, keys in LOCATIONS.items():
+        sections[section] = {key: value for key, value in sections[section].items() if key not in keys}
+    del sections["evaluation"]["batch_size"]
+    return sections
+
+
+def fingerprint(config: RunConfig, dataset_sha256: str, weights_sha256: str | None) -> str:
+    """SHA-256 over the scientific configuration and the content of the data and of the weight file."""
+    identity = {"config": science(config), "dataset": dataset_sha256, "weights": weights_sha256}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one level of dotted names; lists stay values."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,78 @@
+"""From Hydra's composed mapping to a checked `RunConfig`; every error at once, one line each."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from alexnet_exp.config.checks import cross_field_errors
+from alexnet_exp.config.schema import RunConfig
+from alexnet_exp.errors import ConfigError
+
+
+def config_from(mapping: dict[str, Any]) -> RunConfig:
+    """Builds the typed configuration.
+
+    Args:
+      mapping: the composed and resolved configuration, as plain dicts, lists and scalars.
+
+    Raises:
+      ConfigError: with one line for each thing that is wrong.
+    """
+    try:
+        config = TypeAdapter(RunConfig).validate_python(mapping)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_line(detail) for detail in error.errors())) from None
+    if errors := cross_field_errors(config):
+        raise ConfigError("\n".join(errors))
+    return config
+
+
+def to_dict(value: Any) -> dict[str, Any]:
+    """The opposite of `config_from`, for the whole configuration or one group."""
+    plain: dict[str, Any] = TypeAdapter(type(value)).dump_python(value)
+    return plain
+
+
+def _line(detail: Any) -> str:
+    path, received = detail["loc"], detail["input"]
+    if detail["type"] == "unexpected_keyword_argument":
+        return f"{_dotted(path)}: unknown option. Options: {', '.join(_options(path[:-1]))}. Received: {path[-1]}"
+    if detail["type"] == "missing":
+        return f"{_dotted(path)}: a value is required. Received: none"
+    if detail["type"] == "union_tag_invalid":
+        context = detail["ctx"]
+        return f"{_dotted(path)}.name: expected one of {context['expected_tags']}. Received: {context['tag']}"
+    expected = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ").removeprefix("Value error, ")
+    return f"{_dotted(path)}: expected {expected}. Received: {received!r}"
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    """The path as a user writes it: without the tag that pydantic adds where a group has several schemas."""
+    schema: Any = RunConfig
+    words = []
+    for part in path:
+        schema, is_tag = _descend(schema, part)
+        if not is_tag:
+            words.append(str(part))
+    return ".".join(words)
+
+
+def _options(path: tuple[str | int, ...]) -> list[str]:
+    schema: Any = RunConfig
+    for part in path:
+        schema, _ = _descend(schema, part)
+    return [field.name for field in fields(schema)]
+
+
+def _descend(schema: Any, part: str | int) -> tuple[Any, bool]:
+    """The schema below `part`, and whether `part` is a tag that chooses one of several schemas."""
+    if is_dataclass(schema):
+        return get_type_hints(schema).get(str(part)), False
+    members = get_args(schema)
+    for member in members:
+        if is_dataclass(member) and part in get_args(get_type_hints(member).get("name")):
+            return member, True
+    if isinstance(part, int) or (members and members[0] is str):
+        return next((member for member in members if is_dataclass(member)), None), False
+    return None, part not in members and not isinstance(part, int)

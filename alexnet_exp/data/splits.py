@@ -1,0 +1,156 @@
+"""Stratified, seeded train, val and test parts of a dataset."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from alexnet_exp.config.schema import DatasetConfig
+from alexnet_exp.data.cache import decoded_images
+from alexnet_exp.data.digits import digits_images
+from alexnet_exp.data.files import list_images
+from alexnet_exp.errors import DataError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Some rows of a store of images, with their labels.
+
+    Attributes:
+      store: uint8 `[M, H, W, 3]`, an array or a memory map, shared by the parts of a dataset.
+      rows: int64 `[N]`, the rows of `store` that belong to this set.
+      labels: int32 `[N]`, indices into the class names.
+      ids: `N` names, unique within the dataset.
+      digests: `N` SHA-256 digests of the pixels.
+    """
+
+    store: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray
+    ids: list[str]
+    digests: list[str]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: np.ndarray | slice) -> np.ndarray:
+        """The pixels of some images of the set, uint8 `[B, H, W, 3]`."""
+        return self.store[self.rows[index]]
+
+    def subset(self, index: np.ndarray) -> "ImageSet":
+        """The images at `index`, int64 `[K]`."""
+        return ImageSet(
+            self.store,
+            self.rows[index],
+            self.labels[index],
+            [self.ids[i] for i in index],
+            [self.digests[i] for i in index],
+        )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a dataset. Models are selected on `val`; `test` is read once, at the end."""
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    class_names: list[str]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over pixels, labels and class names of the parts: one changed pixel or label changes it."""
+        digest = hashlib.sha256("\n".join(self.class_names).encode())
+        for part in (self.train, self.val, self.test):
+            digest.update("".join(part.digests).encode())
+            digest.update(part.labels.tobytes())
+        return digest.hexdigest()
+
+
+def load_splits(dataset: DatasetConfig, size: int, cache: Path) -> Splits:
+    """Loads a dataset's images at `size` x `size` pixels and splits them.
+
+    The parts that the data's folders name are kept. A missing test part is cut from the training images, then
+    `limit_per_class` applies, then a missing val part is cut from what is left.
+
+    Raises:
+      DataError: when images cannot be read or a class has too few of them.
+    """
+    everything, class_names, parts = _load(dataset, size, cache)
+    train = np.flatnonzero(parts == "train")
+    val = np.flatnonzero(parts == "val")
+    test = np.flatnonzero(parts == "test")
+    rng = np.random.default_rng(dataset.split_seed)
+    labels = everything.labels
+    if not len(test):
+        train, test = _hold_out(train, labels, dataset.test_fraction, class_names, rng)
+    if dataset.limit_per_class is not None:
+        train = _limit(train, labels, dataset.limit_per_class, rng)
+    if not len(val):
+        train, val = _hold_out(train, labels, dataset.val_fraction, class_names, rng)
+    for name, part in (("train", train), ("val", val), ("test", test)):
+        if missing := [class_names[label] for label in sorted(set(labels) - set(labels[part]))]:
+            raise DataError(f"dataset {dataset.name}: expected every class in {name}. Received: none of {missing[0]}")
+    return Splits(everything.subset(train), everything.subset(val), everything.subset(test), class_names)
+
+
+def _load(dataset: DatasetConfig, size: int, cache: Path) -> tuple[ImageSet, list[str], np.ndarray]:
+    """All images, the class names, and for each image the name of its part (`train` where the data names none)."""
+    if dataset.source == "digits":
+        store, names, classes, parts = digits_images(size, dataset.resize)
+        digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in store]
+        rows: Sequence[int] = range(len(store))
+    else:
+        root = Path(str(dataset.root))
+        files = list_images(root)
+        decoded = decoded_images(root, [file.name for file in files], size, dataset.resize, dataset.on_bad_image, cache)
+        files = [file for file in files if file.name in decoded.rows]
+        store, names = decoded.pixels, [file.name for file in files]
+        classes, parts = [file.class_name for file in files], [file.part or "train" for file in files]
+        rows, digests = [decoded.rows[name] for name in names], [decoded.digests[name] for name in names]
+    class_names = _chosen_classes(dataset, classes)
+    label_of = {name: label for label, name in enumerate(class_names)}
+    labels = np.array([label_of.get(name, -1) for name in classes], np.int32)
+    everything = ImageSet(store, np.asarray(rows, np.int64), labels, names, digests)
+    chosen = np.flatnonzero(labels >= 0)
+    return everything.subset(chosen), class_names, np.array(parts)[chosen]
+
+
+def _chosen_classes(dataset: DatasetConfig, classes: list[str]) -> list[str]:
+    available = sorted(set(classes))
+    if dataset.classes is None:
+        return available
+    unknown = [name for name in dataset.classes if name not in available]
+    if unknown or len(set(dataset.classes)) < 2:
+        raise DataError(
+            f"dataset.classes: expected two or more classes. Options: {', '.join(available)}. "
+            f"Received: {', '.join(dataset.classes)}"
+        )
+    return list(dataset.classes)
+
+
+def _hold_out(
+    index: np.ndarray, labels: np.ndarray, fraction: float, class_names: list[str], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Splits `index` into what stays and what is held out: `fraction` of each class, but at least one image."""
+    stays, held = [], []
+    for label, name in enumerate(class_names):
+        members = rng.permutation(index[labels[index] == label])
+        if len(members) < 2:
+            raise DataError(
+                f"class {name}: expected at least 3 images, to have one each to train, validate and test on. "
+                f"Received: too few to split"
+            )
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        held.append(members[:count])
+        stays.append(members[count:])
+    return np.sort(np.concatenate(stays)), np.sort(np.concatenate(held))
+
+
+def _limit(index: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """At most `count` images of each class; a larger count keeps the images of a smaller one."""
+    members = (rng.permutation(index[labels[index] == label]) for label in np.unique(labels[index]))
+    return np.sort(np.concatenate([some[:count] for some in members]))

@@ -1,0 +1,119 @@
+"""AlexNet and its relatives, one functional Keras model from a `ModelConfig`.
+
+Every layer with weights is a block: `conv1`, `conv1_activation`, `pool1`, and where the configuration places them
+`conv1_norm` and `conv1_dropout`. The network is one chain from the raw pixels to `probabilities`.
+"""
+
+import math
+from typing import Any
+
+import keras
+from keras import layers
+
+from alexnet_exp.config.schema import Conv, Initializer, ModelConfig, Norm, Position, Preprocess
+from alexnet_exp.model.layers import GroupedConv2D, LocalResponseNormalization
+from alexnet_exp.model.layers import Preprocess as PreprocessLayer
+
+
+def build_alexnet(model: ModelConfig, classes: int, preprocess: Preprocess | None = None) -> keras.Model:
+    """Builds the network.
+
+    Args:
+      model: its layers, and where normalisation and dropout go.
+      classes: width of the softmax.
+      preprocess: takes the place of `model.preprocess`; pretrained weights bring their own.
+
+    Returns:
+      A model from uint8 RGB `[B, input_size, input_size, 3]` to float32 probabilities `[B, classes]`.
+    """
+    pre = preprocess or model.preprocess
+    images = x = keras.Input((model.input_size, model.input_size, 3), dtype="uint8", name="images")
+    x = PreprocessLayer(pre.channels, pre.scale, pre.mean, pre.std, name="preprocess")(x)
+
+    # Convolutional blocks
+    for name, conv in model.conv.items():
+        x = _place(x, model, name, "before_layer")
+        x = _convolution(x, name, conv, model.initializer)
+        x = _place(x, model, name, "before_activation")
+        x = layers.Activation(model.activation, name=f"{name}_activation")(x)
+        x = _place(x, model, name, "after_activation")
+        if name in model.pools:
+            pooling = layers.MaxPooling2D if model.pool.kind == "max" else layers.AveragePooling2D
+            x = pooling(model.pool.size, model.pool.stride, model.pool.padding, name=model.pools[name])(x)
+        x = _place(x, model, name, "after_pool")
+
+    # Dense blocks
+    x = layers.Flatten(name="flatten")(x)
+    for name, units in model.dense.items():
+        x = _place(x, model, name, "before_layer")
+        x = layers.Dense(units, name=name, **_initializers(name, model.initializer))(x)
+        x = _place(x, model, name, "before_activation")
+        x = layers.Activation(model.activation, name=f"{name}_activation")(x)
+        x = _place(x, model, name, "after_activation")
+        x = _place(x, model, name, "after_pool")
+
+    # Head
+    x = _place(x, model, "head", "before_layer")
+    x = layers.Dense(classes, name="head", **_initializers("head", model.initializer))(x)
+    x = _place(x, model, "head", "before_activation")
+    probabilities = layers.Activation("softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(images, probabilities, name=model.name)
+
+
+def block_of(layer: str) -> str:
+    """The name of the layer with weights that a Keras layer belongs to: `conv1_norm` -> `conv1`."""
+    return layer.removesuffix("_norm").removesuffix("_dropout").removesuffix("_activation")
+
+
+def cut_network(network: keras.Model, cut: str) -> keras.Model:
+    """The part of a network that ends in the activation of the layer `cut`, or in the pooling of that name, flattened.
+
+    Returns:
+      A model from the same images to features `[B, D]`.
+    """
+    output = network.get_layer(cut if cut.startswith("pool") else f"{cut}_activation").output
+    if len(output.shape) > 2:
+        output = layers.Flatten(name="features")(output)
+    return keras.Model(network.input, output, name=f"{network.name}_{cut}")
+
+
+def _place(x: Any, model: ModelConfig, name: str, position: Position) -> Any:
+    """Adds what the configuration wants at this position of the block: normalisation, then dropout."""
+    if model.norm.kind != "none" and position == model.norm.position and name in model.norm.layers:
+        x = _normalization(model.norm, f"{name}_norm", int(x.shape[-1]))(x)
+    rate = model.dropout.rates.get(name, 0)
+    if rate and position == model.dropout.position:
+        spatial = model.dropout.spatial and len(x.shape) == 4
+        x = (layers.SpatialDropout2D if spatial else layers.Dropout)(rate, name=f"{name}_dropout")(x)
+    return x
+
+
+def _normalization(norm: Norm, name: str, channels: int) -> keras.layers.Layer:
+    if norm.kind == "batch":
+        return layers.BatchNormalization(momentum=norm.momentum, name=name)
+    if norm.kind == "layer":
+        return layers.LayerNormalization(name=name)
+    if norm.kind == "group":
+        return layers.GroupNormalization(math.gcd(norm.groups, channels), name=name)
+    return LocalResponseNormalization(norm.lrn.size, norm.lrn.alpha, norm.lrn.beta, norm.lrn.k, name=name)
+
+
+def _convolution(x: Any, name: str, conv: Conv, initializer: Initializer) -> Any:
+    padding = conv.padding
+    if isinstance(padding, int):
+        x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
+        padding = "valid"
+    options: dict[str, Any] = {"strides": conv.stride, "padding": padding, "name": name}
+    options |= _initializers(name, initializer)
+    if conv.groups == 1:
+        return layers.Conv2D(conv.filters, conv.kernel, **options)(x)
+    return GroupedConv2D(conv.filters, conv.kernel, conv.groups, **options)(x)
+
+
+def _initializers(name: str, initializer: Initializer) -> dict[str, Any]:
+    kernel = {
+        "he_normal": keras.initializers.HeNormal,
+        "glorot_uniform": keras.initializers.GlorotUniform,
+        "normal": lambda: keras.initializers.RandomNormal(stddev=initializer.stddev),
+    }[initializer.kind]()
+    return {"kernel_initializer": kernel, "bias_initializer": "ones" if name in initializer.bias_ones else "zeros"}

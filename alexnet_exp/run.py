@@ -1,0 +1,120 @@
+"""One experiment, from its configuration to its report."""
+
+import logging
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from alexnet_exp.config import RunConfig
+from alexnet_exp.config.fingerprint import fingerprint
+from alexnet_exp.config.schema import FileWeights, RunWeights
+from alexnet_exp.data import Splits, load_splits
+from alexnet_exp.evaluation import figures
+from alexnet_exp.evaluation.metrics import Report, evaluate
+from alexnet_exp.model.weights import Pretrained, read_weights
+from alexnet_exp.strategy import STRATEGIES, Fitted
+from alexnet_exp.tracking import download_weights, open_store, tracked_run
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The id of the MLflow run and its metrics on the test images."""
+
+    run_id: str
+    metrics: dict[str, float]
+
+
+def run(config: RunConfig, overrides: list[str]) -> RunResult:
+    """Runs one experiment and leaves a complete MLflow run.
+
+    Args:
+      config: the experiment.
+      overrides: what the user changed, for the record.
+
+    Raises:
+      UserError: when data or weights are not what the configuration says; the MLflow run is FAILED.
+    """
+    started = time.perf_counter()
+    experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
+    with tracked_run(config, experiment_id, overrides) as tracker:
+        keras.backend.clear_session(free_memory=False)
+        keras.utils.set_random_seed(config.seed)
+
+        load_size = config.augmentation.load_size or config.model.input_size
+        splits = load_splits(config.dataset, load_size, Path(config.paths.cache))
+        pretrained = _pretrained(config)
+        weights_sha256 = pretrained.sha256 if pretrained else None
+        tracker.tag(
+            fingerprint=fingerprint(config, splits.fingerprint, weights_sha256),
+            dataset_sha256=splits.fingerprint,
+            **({"weights_sha256": weights_sha256} if weights_sha256 else {}),
+        )
+        _log_plan(config, splits)
+
+        fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, tracker.log_epoch)
+
+        probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size)
+        report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
+        tracker.log_model(fitted)
+        seconds = time.perf_counter() - started
+        summary = {"time/total_seconds": seconds, "model/parameters": float(fitted.parameters)}
+        tracker.log_report(report, _figures(config, fitted, report, splits), summary)
+    _log_result(report, seconds, tracker.run_id)
+    return RunResult(tracker.run_id, report.metrics)
+
+
+def _pretrained(config: RunConfig) -> Pretrained | None:
+    match config.weights:
+        case FileWeights(path=path):
+            return read_weights(Path(path))
+        case RunWeights(run_id=run_id):
+            with tempfile.TemporaryDirectory() as folder:
+                return read_weights(download_weights(run_id, Path(folder)))
+        case _:
+            return None
+
+
+def _figures(config: RunConfig, fitted: Fitted, report: Report, splits: Splits) -> dict[str, Figure]:
+    first = next(iter(config.model.conv))
+    return {
+        "curves": figures.curves(fitted.history, f"{config.strategy.name} on {config.dataset.name}"),
+        "confusion_matrix": figures.confusion_matrix(report, normalized=False),
+        "confusion_matrix_normalized": figures.confusion_matrix(report, normalized=True),
+        "predictions": figures.prediction_grid(report, splits.test),
+        "conv1_kernels": figures.conv1_kernels(np.asarray(fitted.network.get_layer(first).kernel)),
+    }
+
+
+def _log_plan(config: RunConfig, splits: Splits) -> None:
+    parts = ", ".join(
+        f"{len(part)} {name}" for name, part in (("train", splits.train), ("val", splits.val), ("test", splits.test))
+    )
+    log.info(
+        "%s: %s on %s (%s; %d classes), seed %d",
+        config.strategy.name,
+        config.model.name,
+        config.dataset.name,
+        parts,
+        len(splits.class_names),
+        config.seed,
+    )
+
+
+def _log_result(report: Report, seconds: float, run_id: str) -> None:
+    metrics = report.metrics
+    log.info(
+        "test accuracy %.4f (95 %% interval %.4f to %.4f, n = %d)  %.1f s  run %s",
+        metrics["accuracy"],
+        metrics["accuracy_low"],
+        metrics["accuracy_high"],
+        len(report.predictions),
+        seconds,
+        run_id,
+    )

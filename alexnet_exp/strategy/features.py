@@ -1,0 +1,104 @@
+"""Feature extraction: the pretrained network is cut at a layer, a small classifier learns on its activations."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+
+from alexnet_exp.config.schema import FeaturesMlp, FeaturesSvm, RunConfig
+from alexnet_exp.data import Splits
+from alexnet_exp.data.batches import array_feed
+from alexnet_exp.model.alexnet import cut_network
+from alexnet_exp.model.weights import Pretrained
+from alexnet_exp.strategy.fitted import Fitted
+from alexnet_exp.strategy.network import fitted_network, pretrained_network
+from alexnet_exp.training.activations import outputs
+from alexnet_exp.training.fit import Metrics, OnEpoch, Stage, fit
+
+log = logging.getLogger(__name__)
+CALIBRATION_FOLDS = 5
+
+
+def features_svm(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
+    """A support vector machine on the features.
+
+    `C` is the one with the best accuracy on val; the final machine learns on train and val, and its probabilities are
+    calibrated by a temperature on cross-validated decisions, which leaves its predictions as they are.
+    """
+    assert isinstance(config.strategy, FeaturesSvm)
+    extractor, train, val = _extract(config, splits, pretrained, config.strategy.cut)
+    labels = (splits.train.labels, splits.val.labels)
+    history: list[dict[str, Any]] = []
+    best, best_accuracy = None, -1.0
+    for step, c in enumerate(config.strategy.c):
+        machine = _svm(config.strategy, c, config.seed).fit(train, labels[0])
+        metrics: Metrics = {
+            "svm/c": c,
+            "train/accuracy": float(machine.score(train, labels[0])),
+            "val/accuracy": float(machine.score(val, labels[1])),
+        }
+        log.info("C %.3g  accuracy %.4f  val accuracy %.4f", c, metrics["train/accuracy"], metrics["val/accuracy"])
+        on_epoch(step, metrics)
+        if metrics["val/accuracy"] > best_accuracy:
+            best, best_accuracy = machine, metrics["val/accuracy"]
+        history.append({"epoch": step, "stage": "C"} | metrics)
+    both = np.concatenate(labels)
+    folds = min(CALIBRATION_FOLDS, int(np.bincount(both).min()))
+    classifier = CalibratedClassifierCV(clone(best), method="temperature", cv=folds, ensemble=False)
+    classifier.fit(np.concatenate([train, val]), both)
+    return fitted_network(extractor, config, splits, history, classifier)
+
+
+def features_mlp(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
+    """One hidden layer with dropout and a softmax on the features."""
+    strategy = config.strategy
+    assert isinstance(strategy, FeaturesMlp)
+    extractor, train, val = _extract(config, splits, pretrained, strategy.cut)
+    classes = len(splits.class_names)
+    head = _mlp(train, classes, strategy)
+    stage = Stage("features_mlp", range(strategy.epochs), config.optimizer.learning_rate)
+    feed = array_feed(
+        (train, splits.train.labels),
+        (val, splits.val.labels),
+        classes,
+        config.training.batch_size,
+        config.seed,
+        stage.epochs,
+    )
+    history = fit(head, feed, stage, config.training, config.optimizer, config.schedule, on_epoch)
+    return fitted_network(extractor, config, splits, history, head)
+
+
+def _extract(
+    config: RunConfig, splits: Splits, pretrained: Pretrained | None, cut: str
+) -> tuple[keras.Model, np.ndarray, np.ndarray]:
+    """The cut network, and the features of train and val."""
+    extractor = cut_network(pretrained_network(config, len(splits.class_names), pretrained), cut)
+    views, batch_size = config.evaluation.views, config.evaluation.batch_size
+    train, val = (outputs(extractor, part, views, batch_size) for part in (splits.train, splits.val))
+    log.info("%d features of %d + %d images", train.shape[1], len(train), len(val))
+    return extractor, train, val
+
+
+def _svm(strategy: FeaturesSvm, c: float, seed: int) -> Pipeline:
+    machines: dict[str, Callable[[], Any]] = {
+        "linear": lambda: LinearSVC(C=c, random_state=seed, max_iter=5000),
+        "rbf": lambda: SVC(C=c, kernel="rbf", random_state=seed),
+    }
+    return make_pipeline(StandardScaler() if strategy.scale else "passthrough", machines[strategy.kernel]())
+
+
+def _mlp(features: np.ndarray, classes: int, strategy: FeaturesMlp) -> keras.Model:
+    inputs = keras.Input((features.shape[1],), name="features")
+    scale = keras.layers.Normalization(name="standardize")
+    scale.adapt(features)
+    x = keras.layers.Dense(strategy.units, "relu", kernel_initializer="he_normal", name="hidden")(scale(inputs))
+    x = keras.layers.Dropout(strategy.dropout, name="hidden_dropout")(x)
+    return keras.Model(inputs, keras.layers.Dense(classes, "softmax", name="head")(x), name="mlp")

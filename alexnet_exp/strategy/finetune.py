@@ -1,0 +1,44 @@
+"""Layer-wise fine-tuning: in each stage the chosen layers train, the others stay as they are to the last bit."""
+
+import logging
+
+import keras
+
+from alexnet_exp.config.schema import Finetune, RunConfig
+from alexnet_exp.data import Splits
+from alexnet_exp.model.alexnet import block_of
+from alexnet_exp.model.weights import Pretrained
+from alexnet_exp.strategy.fitted import Fitted
+from alexnet_exp.strategy.network import fit_images, fitted_network, pretrained_network
+from alexnet_exp.training.fit import OnEpoch, Stage
+
+log = logging.getLogger(__name__)
+
+
+def finetune(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
+    """Trains the stages of `strategy.stages` in order, each with an optimizer of its own."""
+    assert isinstance(config.strategy, Finetune)
+    network = pretrained_network(config, len(splits.class_names), pretrained)
+    history = []
+    first_epoch = 0
+    for number, plan in enumerate(config.strategy.stages, start=1):
+        freeze_all_but(network, plan.layers, config.model.layers)
+        name = f"stage {number}/{len(config.strategy.stages)}"
+        stage = Stage(name, range(first_epoch, first_epoch + plan.epochs), plan.learning_rate)
+        history += fit_images(network, config, splits, stage, on_epoch)
+        first_epoch += plan.epochs
+    return fitted_network(network, config, splits, history)
+
+
+def freeze_all_but(network: keras.Model, train: list[str], layers: list[str]) -> None:
+    """Makes the layers of `train`, with their normalisation, trainable and freezes all others; logs the table.
+
+    A frozen batch normalisation neither learns nor moves its statistics.
+    """
+    for layer in network.layers:
+        layer.trainable = block_of(layer.name) in train
+    counts = {
+        name: sum(layer.count_params() for layer in network.layers if block_of(layer.name) == name) for name in layers
+    }
+    table = "  ".join(f"{name}:{'trains' if name in train else 'frozen'}({counts[name]:,})" for name in layers)
+    log.info("layers (parameters): %s", table)

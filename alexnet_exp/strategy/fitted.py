@@ -1,0 +1,78 @@
+"""What every strategy ends with: a classifier of images that can be saved and loaded."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import skops.io
+
+from alexnet_exp.data import ImageSet
+from alexnet_exp.data.views import Views
+from alexnet_exp.training.activations import outputs
+
+SKOPS_TRUSTED = [  # classes of scikit-learn that skops does not trust by itself
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._TemperatureScaling",
+]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained classifier; a network alone and a network with a classifier on its features look the same.
+
+    Attributes:
+      network: from uint8 RGB images to probabilities, or to features where there is a `classifier`.
+      classifier: from features `[N, D]` to probabilities: a scikit-learn estimator or a Keras model.
+      views: over which the network's outputs are averaged.
+      load_size: height and width of the images that `predict_proba` takes, in pixels.
+      class_names: one for each column of the probabilities.
+      history: for each epoch (or setting) its metrics.
+    """
+
+    network: keras.Model
+    classifier: Any
+    views: Views
+    load_size: int
+    class_names: list[str]
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def predict_proba(self, images: ImageSet, batch_size: int) -> np.ndarray:
+        """Probabilities float32 `[N, classes]` of images of `load_size` pixels."""
+        result = outputs(self.network, images, self.views, batch_size)
+        if isinstance(self.classifier, keras.Model):
+            result = self.classifier.predict(result, batch_size=batch_size, verbose=0)
+        elif self.classifier is not None:
+            result = self.classifier.predict_proba(result)
+        return np.asarray(result, np.float32)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Number of weights of the networks; a scikit-learn classifier's are not counted."""
+        head = self.classifier.count_params() if isinstance(self.classifier, keras.Model) else 0
+        return self.network.count_params() + head
+
+    def save(self, folder: Path) -> None:
+        """Writes `network.keras`, `classifier.keras` or `classifier.skops`, and `fitted.json` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network.save(folder / "network.keras")
+        if isinstance(self.classifier, keras.Model):
+            self.classifier.save(folder / "classifier.keras")
+        elif self.classifier is not None:
+            skops.io.dump(self.classifier, folder / "classifier.skops")
+        settings = {"views": self.views, "load_size": self.load_size, "class_names": self.class_names}
+        (folder / "fitted.json").write_text(json.dumps(settings, indent=2))
+
+
+def load_fitted(folder: Path) -> Fitted:
+    """Reads what `Fitted.save` wrote; nothing in it is a pickle."""
+    network = keras.saving.load_model(folder / "network.keras", compile=False)
+    classifier = None
+    if (folder / "classifier.keras").exists():
+        classifier = keras.saving.load_model(folder / "classifier.keras", compile=False)
+    elif (folder / "classifier.skops").exists():
+        classifier = skops.io.load(folder / "classifier.skops", trusted=SKOPS_TRUSTED)
+    return Fitted(network=network, classifier=classifier, **json.loads((folder / "fitted.json").read_text()))
