@@ -95,5 +95,5 @@ def _decode_all(root: Path, names: list[str], size: int, resize: Resize) -> Iter
 
 def _unreadable(root: Path, name: str, reason: str) -> DataError:
     return DataError(
-        f"{root}: expected readable images (dataset.on_bad_image=skip leaves the others out). Received: {name} ({reason})"
+        f"{root}: expected readable images (dataset.on_bad_image=skip drops the others). Received: {name} ({reason})"
     )

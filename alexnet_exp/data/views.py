@@ -8,7 +8,7 @@ Views = Literal["center", "mirror", "ten_crop"]
 
 
 def view_names(views: Views) -> list[str]:
-    """The views in order: the centre; with its mirror image; or the centre and four corners with their mirror images."""
+    """The views in order: the centre; with its mirror image; or centre and four corners with their mirror images."""
     if views == "center":
         return ["center"]
     if views == "mirror":

@@ -100,7 +100,7 @@ class GroupedConv2D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class LocalResponseNormalization(keras.layers.Layer):
-    """`x / (k + alpha * s) ** beta`, `s` the sum of squares over `size` channels (Krizhevsky et al. 2012, section 3.3)."""
+    """`x / (k + alpha * s) ** beta`, `s` a sum of squares over `size` channels (Krizhevsky et al. 2012, 3.3)."""
 
     def __init__(self, size: int, alpha: float, beta: float, k: float, **kwargs: Any):
         super().__init__(**kwargs)

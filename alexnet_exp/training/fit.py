@@ -97,9 +97,10 @@ class EpochRecord(keras.callbacks.Callback):
         number = self.stage.epochs[epoch]
         self.on_epoch(number, metrics)
         self.history.append({"epoch": number, "stage": self.stage.name} | metrics)
-        loss = "loss {train/loss:.4f}  accuracy {train/accuracy:.4f}  val loss {val/loss:.4f}  val accuracy {val/accuracy:.4f}"
+        train = "loss {train/loss:.4f}  accuracy {train/accuracy:.4f}"
+        val = "val loss {val/loss:.4f}  val accuracy {val/accuracy:.4f}"
         speed = "rate {train/learning_rate:.2g}  {time/epoch_seconds:.1f} s  {time/images_per_second:.0f} images/s"
-        line = f"{loss}  {speed}".format_map(metrics)
+        line = f"{train}  {val}  {speed}".format_map(metrics)
         log.info("%s epoch %d/%d  %s", self.stage.name, epoch + 1, len(self.stage.epochs), line)
 
 

@@ -1,0 +1,37 @@
+"""The images, and what happens to them on the way to the network."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from alexnet_exp.config.schema.fields import Count, Fraction, NonNegative, frozen
+
+
+@frozen
+class DatasetConfig:
+    """Images and how they are split."""
+
+    name: str
+    source: Literal["digits", "images"]
+    root: str | None
+    classes: list[str] | None
+    limit_per_class: Count | None
+    val_fraction: Annotated[float, Field(gt=0, lt=1)]
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    split_seed: Annotated[int, Field(strict=True, ge=0)]
+    resize: Literal["squash", "crop"]
+    on_bad_image: Literal["error", "skip"]
+
+
+@frozen
+class AugmentationConfig:
+    """Random transformations of the training images."""
+
+    name: str
+    load_size: Count | None
+    flip: bool
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    shear: Annotated[float, Field(ge=0, lt=1.5)]
+    zoom: Fraction
+    shift: Fraction
+    pca_color: NonNegative

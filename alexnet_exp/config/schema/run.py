@@ -1,0 +1,63 @@
+"""One experiment."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from alexnet_exp.config.schema.data import AugmentationConfig, DatasetConfig
+from alexnet_exp.config.schema.fields import Count, frozen
+from alexnet_exp.config.schema.model import ModelConfig
+from alexnet_exp.config.schema.strategy import StrategyConfig, WeightsConfig
+from alexnet_exp.config.schema.training import OptimizerConfig, ScheduleConfig, TrainingConfig
+
+
+@frozen
+class EvaluationConfig:
+    """How predictions and features are computed."""
+
+    batch_size: Count
+    views: Literal["center", "mirror", "ten_crop"]
+
+
+@frozen
+class RunSettings:
+    """What the run is called in MLflow."""
+
+    name: str | None
+    study: str | None
+    arm: str | None
+
+
+@frozen
+class TrackingConfig:
+    """Where runs are kept."""
+
+    uri: str | None
+    experiment: str
+
+
+@frozen
+class Paths:
+    """Folders of data and caches."""
+
+    data: str
+    cache: str
+
+
+@frozen
+class RunConfig:
+    """One experiment. `run`, `tracking` and `paths` do not change its result; everything else does."""
+
+    model: ModelConfig
+    dataset: DatasetConfig
+    augmentation: AugmentationConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    weights: WeightsConfig
+    strategy: StrategyConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+    run: RunSettings
+    tracking: TrackingConfig
+    paths: Paths
