@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -15,12 +14,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alexnet_exp.config import config_from
+from alexnet_exp.config import CONF, config_from
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import ConfigError, UserError
 
 log = logging.getLogger(__name__)
-CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 def main() -> None:
@@ -44,6 +42,7 @@ def app(composed: DictConfig) -> float:
     try:
         config = config_from(_plain(composed))
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with silent_stderr():
             from alexnet_exp.run import run
 

@@ -18,7 +18,8 @@ from alexnet_exp.evaluation import figures
 from alexnet_exp.evaluation.metrics import Report, evaluate
 from alexnet_exp.model.weights import Pretrained, read_weights
 from alexnet_exp.strategy import STRATEGIES, Fitted
-from alexnet_exp.tracking import download_weights, open_store, tracked_run
+from alexnet_exp.tracking.store import download_weights, open_store
+from alexnet_exp.tracking.tracker import tracked_run
 
 log = logging.getLogger(__name__)
 

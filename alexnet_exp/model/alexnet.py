@@ -10,7 +10,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from alexnet_exp.config.schema import Conv, Initializer, ModelConfig, Norm, Position, Preprocess
+from alexnet_exp.config.schema import Conv, Initializer, ModelConfig, Norm, Preprocess
+from alexnet_exp.config.schema.fields import Position
 from alexnet_exp.model.layers import GroupedConv2D, LocalResponseNormalization
 from alexnet_exp.model.layers import Preprocess as PreprocessLayer
 

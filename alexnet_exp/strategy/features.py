@@ -29,14 +29,14 @@ CALIBRATION_FOLDS = 5
 def features_svm(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
     """A support vector machine on the features.
 
-    `C` is the one with the best accuracy on val; the final machine learns on train and val, and its probabilities are
-    calibrated by a temperature on cross-validated decisions, which leaves its predictions as they are.
+    `C` is the one with the best accuracy on val; on a tie, on train; then the smallest. The final machine learns on
+    train and val. Its probabilities are calibrated by a temperature, which leaves its predictions as they are.
     """
     assert isinstance(config.strategy, FeaturesSvm)
     extractor, train, val = _extract(config, splits, pretrained, config.strategy.cut)
     labels = (splits.train.labels, splits.val.labels)
     history: list[dict[str, Any]] = []
-    best, best_accuracy = None, -1.0
+    best, best_accuracies = None, (-1.0, -1.0)
     for step, c in enumerate(config.strategy.c):
         machine = _svm(config.strategy, c, config.seed).fit(train, labels[0])
         metrics: Metrics = {
@@ -46,8 +46,9 @@ def features_svm(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
         }
         log.info("C %.3g  accuracy %.4f  val accuracy %.4f", c, metrics["train/accuracy"], metrics["val/accuracy"])
         on_epoch(step, metrics)
-        if metrics["val/accuracy"] > best_accuracy:
-            best, best_accuracy = machine, metrics["val/accuracy"]
+        accuracies = (metrics["val/accuracy"], metrics["train/accuracy"])
+        if accuracies > best_accuracies:
+            best, best_accuracies = machine, accuracies
         history.append({"epoch": step, "stage": "C"} | metrics)
     both = np.concatenate(labels)
     folds = min(CALIBRATION_FOLDS, int(np.bincount(both).min()))

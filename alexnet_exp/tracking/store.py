@@ -10,6 +10,7 @@ from alexnet_exp.errors import UserError, WeightsError
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 import mlflow
+import pandas as pd
 from mlflow.exceptions import MlflowException
 
 MLRUNS = Path(__file__).resolve().parents[2] / "mlruns"
@@ -54,3 +55,11 @@ def download_weights(run_id: str, folder: Path) -> Path:
             f"Received: {run_id} ({str(error).splitlines()[0]})"
         ) from None
     return next(Path(model).rglob("network.keras"))
+
+
+def finished_runs(uri: str | None, experiment: str, study: str) -> pd.DataFrame:
+    """The FINISHED runs of a study: a row for each, with `run_id`, tags and metrics by their names."""
+    experiment_id = open_store(uri, experiment)
+    query = f"attributes.status = 'FINISHED' and tags.study = '{study}'"
+    runs = mlflow.search_runs([experiment_id], query, output_format="list", max_results=50_000)
+    return pd.DataFrame([{"run_id": run.info.run_id} | run.data.tags | run.data.metrics for run in runs])
