@@ -19,6 +19,7 @@ from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import ConfigError, UserError
 
 log = logging.getLogger(__name__)
+LAYER_TABLES = ("model.conv.", "model.dense.", "model.dropout.rates.")
 
 
 def main() -> None:
@@ -79,7 +80,9 @@ def _lines(error: Exception) -> list[str]:
         if "Missing mandatory value" in str(cause) or (cause.msg and "Missing" in cause.msg):
             return [f"{cause.full_key}: a value is required, {cause.full_key}=<value>. Received: none"]
         options = ", ".join(str(key) for key in cause.parent_node)
-        return [f"{cause.full_key}: unknown option. Options: {options}. Received: {cause.key}"]
+        key = str(cause.full_key)
+        hint = f" (+{key}=... adds a layer)" if key.startswith(LAYER_TABLES) else ""
+        return [f"{key}: unknown option. Options: {options}. Received: {cause.key}{hint}"]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines if isinstance(error, ConfigError) else [" ".join(lines)]
 

@@ -72,9 +72,10 @@ def _placement(config: RunConfig) -> Iterator[str]:
             "model.initializer.stddev: expected a number for kind normal and null for the others. "
             f"Received: {model.initializer.stddev} for {model.initializer.kind}"
         )
+    dropped = [name for name, rate in model.dropout.rates.items() if rate]
     for where, part, layers in (
         ("norm", model.norm, model.norm.layers),
-        ("dropout", model.dropout, model.dropout.rates),
+        ("dropout", model.dropout, dropped),
     ):
         if "head" in layers and part.position in ("after_activation", "after_pool"):
             yield (

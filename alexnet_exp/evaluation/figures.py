@@ -49,7 +49,12 @@ def confusion_matrix(report: Report, normalized: bool) -> Figure:
     image = axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1 if normalized else None)
     figure.colorbar(image, ax=axes, shrink=0.8)
     size = float(np.clip(200 / max(classes, 1), 4, 10))
-    axes.set_xticks(range(classes), report.class_names, rotation=90 if classes > 4 else 0, fontsize=size)
+    axes.set_xticks(
+        range(classes),
+        report.class_names,
+        rotation=90 if classes > 4 and max(map(len, report.class_names)) > 2 else 0,
+        fontsize=size,
+    )
     axes.set_yticks(range(classes), report.class_names, fontsize=size)
     axes.set(
         xlabel="predicted",

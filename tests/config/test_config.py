@@ -1,0 +1,143 @@
+"""Every option composes; every mistake is named in one line before TensorFlow is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alexnet_exp.config import CONF, compose_config
+from alexnet_exp.config.fingerprint import fingerprint
+from alexnet_exp.config.geometry import minimum_input_size, output_sizes
+from alexnet_exp.errors import ConfigError
+
+GROUPS = ("model", "dataset", "augmentation", "optimizer", "schedule", "weights", "strategy", "experiment")
+OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+COMPANIONS = {  # what an option needs beside it
+    "weights=file": ["strategy=finetune", "weights.path={file}"],
+    "weights=run": ["strategy=finetune", "weights.run_id=abc"],
+    "strategy=finetune": ["weights=run", "weights.run_id=abc"],
+    "strategy=features_svm": ["weights=run", "weights.run_id=abc"],
+    "strategy=features_mlp": ["weights=run", "weights.run_id=abc"],
+    "augmentation=krizhevsky2012": ["model=alexnet_2012"],
+    "dataset=image_folder": ["dataset.root={folder}"],
+    "dataset=cifar10": ["dataset.root={folder}"],
+    "dataset=dogs_vs_cats": ["dataset.root={folder}"],
+    "dataset=flowers17": ["dataset.root={folder}"],
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_validates(option: str, tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.touch()
+    companions = [word.format(file=file, folder=tmp_path) for word in COMPANIONS.get(option, [])]
+    config = compose_config([option, *companions])
+    group, _, name = option.partition("=")
+    if group != "experiment":
+        assert getattr(config, group).name == name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["training.epochs=0"], ["training.epochs", "greater than 0", "Received: 0"]),
+        (["training.epochs=1.5"], ["training.epochs", "integer", "Received: 1.5"]),
+        (["optimizer.learning_rate=-1"], ["optimizer.learning_rate", "greater than 0", "Received: -1"]),
+        (["optimizer.learning_rate=nan"], ["optimizer.learning_rate", "Received: nan"]),
+        (["model.norm.kind=bach"], ["model.norm.kind", "'batch'", "Received: 'bach'"]),
+        (["model.norm.position=inside"], ["before_layer", "after_pool", "Received: 'inside'"]),
+        (["model.norm.layers=[conv7]"], ["model.norm.layers", "conv5, fc6", "Received: conv7"]),
+        (["+model.dropout.rates.fc9=0.5"], ["model.dropout.rates", "fc7, head", "Received: fc9"]),
+        (["+model.nrom=1"], ["model.nrom", "unknown option", "norm", "Received: nrom"]),
+        (["+unknown.key=1"], ["unknown", "Options: model, dataset", "Received: unknown"]),
+        (["optimizer=adam", "+optimizer.nesterov=true"], ["optimizer.nesterov", "Options: name, learning_rate"]),
+        (["model=alexnet", "model.input_size=66"], ["at least 67 pixels", "Received: 66"]),
+        (["strategy=finetune"], ["weights: expected pretrained layers", "Received: none"]),
+        (["weights=run", "weights.run_id=abc"], ["weights: expected none for strategy scratch"]),
+        (["dataset=image_folder"], ["dataset.root", "Received: null"]),
+        (["dataset=image_folder", "dataset.root=/no/such"], ["/no/such", "no such file", "ALEXNET_EXP_DATA"]),
+        (["augmentation.load_size=16"], ["augmentation.load_size", "32", "Received: 16"]),
+        (["model.conv.conv2.groups=5"], ["model.conv.conv2.groups", "divisor of 24", "Received: 5"]),
+        (["seed=-1"], ["seed", "Received: -1"]),
+        (["model.dropout.rates.fc6=1.0"], ["model.dropout.rates.fc6", "less than 1", "Received: 1.0"]),
+    ],
+)
+def test_mistakes_are_named(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_config(overrides)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_unknown_layers_of_strategies_are_named() -> None:
+    run = ["weights=run", "weights.run_id=abc"]
+    with pytest.raises(ConfigError, match=r"strategy\.cut: .*pool5.*Received: pool3"):
+        compose_config(["strategy=features_svm", "strategy.cut=pool3", *run])
+    with pytest.raises(ConfigError, match=r"strategy\.stages\.0\.layers: .*Received: fc8"):
+        compose_config(["strategy=finetune", "strategy.stages=[{layers: [fc8], epochs: 1, learning_rate: 0.1}]", *run])
+
+
+def test_all_errors_are_reported_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_config(["training.epochs=0", "model.activation=relo", "seed=-1"])
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments", [["training.epoch=1"], ["+a.b=1"], ["model=alexnt"], ["--cfg", "job"], ["--help"]]
+)
+def test_the_command_line_answers_without_tensorflow(arguments: list[str]) -> None:
+    code = f"""
+import sys
+sys.argv = ["alexnet-exp", *{arguments!r}]
+from alexnet_exp.cli import main
+try:
+    main()
+finally:
+    heavy = {"tensorflow", "keras", "mlflow", "sklearn", "matplotlib", "pandas"}
+    print("heavy imports:", sorted(heavy & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "heavy imports: []" in done.stdout
+    if arguments[0].startswith("--"):
+        assert done.returncode == 0
+    else:
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert "Options: " in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_output_sizes_of_the_2012_network() -> None:
+    assert output_sizes(compose_config(["model=alexnet"]).model) == {
+        "conv1": 55,
+        "pool1": 27,
+        "conv2": 27,
+        "pool2": 13,
+        "conv3": 13,
+        "conv4": 13,
+        "conv5": 13,
+        "pool5": 6,
+    }
+    assert minimum_input_size(compose_config(["model=alexnet"]).model) == 67
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=1", "model.norm.momentum=0.5", "training.batch_size=64", "dataset.resize=crop", "optimizer=sgd"]
+)
+def test_the_fingerprint_changes_with_the_science(override: str) -> None:
+    assert fingerprint(compose_config([override]), "d", None) != fingerprint(compose_config([]), "d", None)
+
+
+@pytest.mark.parametrize(
+    "override", ["run.study=s", "run.name=n", "tracking.experiment=e", "paths.cache=c", "evaluation.batch_size=7"]
+)
+def test_the_fingerprint_ignores_everything_else(override: str) -> None:
+    assert fingerprint(compose_config([override]), "d", None) == fingerprint(compose_config([]), "d", None)
+
+
+def test_the_fingerprint_changes_with_data_and_weights() -> None:
+    config = compose_config([])
+    assert len({fingerprint(config, "d", None), fingerprint(config, "e", None), fingerprint(config, "d", "w")}) == 3

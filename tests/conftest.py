@@ -1,0 +1,63 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_exp.config import RunConfig, compose_config
+
+REPO = Path(__file__).parents[1]
+Compose = Callable[..., RunConfig]
+
+TINY = (  # the small network made smaller: one epoch takes a second
+    "model.conv.conv1.filters=8",
+    "model.conv.conv2.filters=8",
+    "model.conv.conv3.filters=8",
+    "model.conv.conv4.filters=8",
+    "model.conv.conv5.filters=8",
+    "model.dense.fc6=16",
+    "model.dense.fc7=16",
+    "training.epochs=1",
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh MLflow store; what the test writes to the working folder goes to its own."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(tmp_path)
+    return uri
+
+
+@pytest.fixture
+def tiny() -> Compose:
+    """Composes an experiment with a tiny network on a part of the digits."""
+    return lambda *overrides: compose_config([*TINY, "dataset.limit_per_class=20", *overrides])
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real archives."""
+    folder = Path(os.environ.get("ALEXNET_EXP_DATA", REPO.parent / "shared" / "data")).resolve()
+    if not (folder / "cifar10.zip").exists():
+        pytest.skip(f"no real data: {folder} holds no cifar10.zip (set ALEXNET_EXP_DATA)")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two class folders of twelve images each: red and blue noise of 40x50 pixels."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "photos"
+    for channel, name in ((0, "red"), (2, "blue")):
+        (root / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 80, (40, 50, 3), dtype=np.uint8)
+            pixels[..., channel] += 150
+            Image.fromarray(pixels).save(root / name / f"{number:02d}.png")
+    return root

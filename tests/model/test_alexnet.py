@@ -1,0 +1,161 @@
+"""Golden sizes and counts; placement puts each layer where it says; the layers compute what their papers say."""
+
+import keras
+import numpy as np
+import pytest
+
+from alexnet_exp.config import compose_config
+from alexnet_exp.config.geometry import output_sizes
+from alexnet_exp.model import build_alexnet
+from alexnet_exp.model.alexnet import cut_network
+from alexnet_exp.model.layers import GroupedConv2D, LocalResponseNormalization, Preprocess
+
+PARAMETERS = {  # with two classes
+    ("model=alexnet", "+model.dense.fc8=1000"): 62_380_346,
+    ("model=alexnet",): 58_289_538,
+    ("model=alexnet_2012",): 56_876_418,
+    ("model=caffenet",): 56_876_418,
+    ("model=alexnet_cifar",): 25_722_466,
+    ("model=alexnet_small",): 196_194,
+}
+
+
+def network(*overrides: str, classes: int = 2) -> keras.Model:
+    return build_alexnet(compose_config(list(overrides)).model, classes)
+
+
+@pytest.mark.parametrize(("overrides", "count"), PARAMETERS.items(), ids=lambda value: str(value))
+def test_parameter_counts(overrides: tuple[str, ...], count: int) -> None:
+    assert network(*overrides).count_params() == count
+
+
+def test_layer_sizes_of_the_published_network() -> None:
+    built = network("model=alexnet", "+model.dense.fc8=1000")
+    counts = {layer.name: layer.count_params() for layer in built.layers if layer.count_params()}
+    assert counts == {
+        "conv1": 34_944,
+        "conv2": 614_656,
+        "conv3": 885_120,
+        "conv4": 1_327_488,
+        "conv5": 884_992,
+        "fc6": 37_752_832,
+        "fc7": 16_781_312,
+        "fc8": 4_097_000,
+        "head": 2_002,
+    }
+    shapes = {layer.name: layer.output.shape[1:] for layer in built.layers}
+    assert shapes["images"] == (227, 227, 3)
+    assert shapes["conv1"] == (55, 55, 96)
+    assert shapes["pool1"] == (27, 27, 96)
+    assert shapes["conv2"] == (27, 27, 256)
+    assert shapes["pool2"] == (13, 13, 256)
+    assert shapes["conv3"] == shapes["conv4"] == (13, 13, 384)
+    assert shapes["conv5"] == (13, 13, 256)
+    assert shapes["pool5"] == (6, 6, 256)
+    assert shapes["flatten"] == (9216,)
+
+
+def test_geometry_agrees_with_keras() -> None:
+    for model in ("alexnet", "alexnet_cifar", "alexnet_small"):
+        config = compose_config([f"model={model}"]).model
+        built = build_alexnet(config, 2)
+        assert output_sizes(config) == {name: built.get_layer(name).output.shape[1] for name in output_sizes(config)}
+
+
+NO_DENSE_DROPOUT = ("model.dropout.rates.fc6=0", "model.dropout.rates.fc7=0")
+POSITIONS = {
+    "before_layer": ["conv1_norm", "conv1_dropout", "conv1", "conv1_activation", "pool1"],
+    "before_activation": ["conv1", "conv1_norm", "conv1_dropout", "conv1_activation", "pool1"],
+    "after_activation": ["conv1", "conv1_activation", "conv1_norm", "conv1_dropout", "pool1"],
+    "after_pool": ["conv1", "conv1_activation", "pool1", "conv1_norm", "conv1_dropout"],
+}
+
+
+@pytest.mark.parametrize(("position", "order"), POSITIONS.items())
+@pytest.mark.parametrize("kind", ["batch", "lrn", "layer", "group"])
+def test_placement_of_both(kind: str, position: str, order: list[str]) -> None:
+    built = network(
+        f"model.norm.kind={kind}",
+        "model.norm.layers=[conv1]",
+        f"model.norm.position={position}",
+        f"model.dropout.position={position}",
+        *NO_DENSE_DROPOUT,
+        "model.dropout.rates.conv1=0.5",
+    )
+    names = [layer.name for layer in built.layers]
+    assert names[2 : 2 + len(order)] == order
+    assert names[1] == "preprocess"
+    assert sum(name.endswith(("_norm", "_dropout")) for name in names) == 2
+
+
+def test_dropout_may_come_before_normalisation() -> None:
+    built = network("model.norm.position=after_pool", "model.dropout.rates.conv1=0.5")
+    names = [layer.name for layer in built.layers]
+    assert names[2:7] == ["conv1", "conv1_activation", "conv1_dropout", "pool1", "conv1_norm"]
+
+
+def test_dense_layers_and_head_take_normalisation_at_their_input_and_output() -> None:
+    before = [
+        layer.name for layer in network("model.norm.layers=[fc6,head]", "model.norm.position=before_layer").layers
+    ]
+    assert before[before.index("flatten") :][:3] == ["flatten", "fc6_norm", "fc6"]
+    assert before[-3:] == ["head_norm", "head", "probabilities"]
+    after = [layer.name for layer in network("model.norm.layers=[fc6,head]").layers]
+    assert after[after.index("fc6") :][:3] == ["fc6", "fc6_norm", "fc6_activation"]
+    assert after[-3:] == ["head", "head_norm", "probabilities"]
+
+
+def test_spatial_dropout_is_for_convolutions() -> None:
+    built = network("model.dropout.spatial=true", "model.dropout.rates.conv1=0.5")
+    assert isinstance(built.get_layer("conv1_dropout"), keras.layers.SpatialDropout2D)
+    assert type(built.get_layer("fc6_dropout")) is keras.layers.Dropout
+
+
+def test_initialisation_of_the_paper() -> None:
+    keras.utils.set_random_seed(0)
+    built = network("model=alexnet_2012")
+    assert np.std(built.get_layer("conv3").kernel) == pytest.approx(0.01, rel=0.02)
+    biases = {layer.name: float(np.mean(layer.bias)) for layer in built.layers if layer.count_params()}
+    assert biases == {"conv1": 0, "conv2": 1, "conv3": 0, "conv4": 1, "conv5": 1, "fc6": 1, "fc7": 1, "head": 0}
+
+
+def test_two_towers_equal_a_grouped_convolution() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 9, 9, 6)).astype(np.float32)
+    ours = GroupedConv2D(8, 3, groups=2, padding="same")
+    theirs = keras.layers.Conv2D(8, 3, groups=2, padding="same")
+    theirs.build(x.shape)
+    ours.build(x.shape)
+    ours.set_weights([theirs.kernel, np.arange(8.0)])
+    theirs.bias.assign(np.arange(8.0))
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+    assert tuple(ours(x).shape) == ours.compute_output_shape(x.shape)
+
+
+def test_local_response_normalisation_by_hand() -> None:
+    x = np.random.default_rng(0).normal(size=(1, 2, 2, 7)).astype(np.float32)
+    expected = np.empty_like(x)
+    for channel in range(7):
+        neighbours = x[..., max(0, channel - 2) : channel + 3]
+        expected[..., channel] = x[..., channel] / (2 + 1e-2 * (neighbours**2).sum(-1)) ** 0.75
+    layer = LocalResponseNormalization(size=5, alpha=1e-2, beta=0.75, k=2)
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-5)
+
+
+def test_preprocess_by_hand() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 3), dtype=np.uint8)
+    layer = Preprocess("bgr", 0.5, [1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
+    expected = (images[..., ::-1] * 0.5 - [1, 2, 3]) / [4, 5, 6]
+    np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_saved_network_takes_raw_images_and_gives_the_same_answer(tmp_path) -> None:
+    built = network("model=caffenet", "model.input_size=67", "model.dense.fc6=8", "model.dense.fc7=8")
+    images = np.random.default_rng(0).integers(0, 256, (2, 67, 67, 3), dtype=np.uint8)
+    built.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(built.predict_on_batch(images), loaded.predict_on_batch(images))
+
+
+@pytest.mark.parametrize(("cut", "features"), [("conv1", 24 * 32 * 32), ("pool5", 432), ("fc7", 128)])
+def test_cut_networks_end_in_flat_features(cut: str, features: int) -> None:
+    assert cut_network(network(), cut).output_shape == (None, features)

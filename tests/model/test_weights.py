@@ -1,0 +1,67 @@
+"""Weights load strictly: what is missing, unused or of another shape is named."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from alexnet_exp.config import compose_config
+from alexnet_exp.errors import WeightsError
+from alexnet_exp.model import build_alexnet
+from alexnet_exp.model.weights import load_weights, read_weights
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "network.keras"
+    build_alexnet(compose_config([]).model, 10).save(path)
+    return path
+
+
+def build(*overrides: str, classes: int = 10) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    return build_alexnet(compose_config(list(overrides)).model, classes)
+
+
+def test_all_layers_but_the_fresh_ones_are_loaded(saved: Path) -> None:
+    pretrained = read_weights(saved)
+    network = build(classes=3)
+    head = network.get_layer("head").get_weights()[0]
+    load_weights(network, pretrained, fresh=["head"])
+    np.testing.assert_array_equal(network.get_layer("conv1").kernel, pretrained.values["conv1/kernel"])
+    moving_mean = network.get_layer("conv3_norm").moving_mean
+    np.testing.assert_array_equal(moving_mean, pretrained.values["conv3_norm/moving_mean"])
+    np.testing.assert_array_equal(network.get_layer("head").get_weights()[0], head)
+
+
+def test_the_preprocessing_travels_with_the_weights(saved: Path) -> None:
+    assert read_weights(saved).preprocess == compose_config([]).model.preprocess
+
+
+@pytest.mark.parametrize(
+    ("overrides", "classes", "fresh", "words"),
+    [
+        ([], 3, [], r"head/kernel: expected shape \(128, 3\)\. Received: \(128, 10\)"),
+        (["model.conv.conv2.kernel=3"], 10, [], r"conv2/kernel: expected shape \(3, 3, 24, 48\)"),
+        (["+model.dense.fc8=20"], 10, ["head"], r"missing in the weights: fc8/bias, fc8/kernel"),
+        (["model.norm.layers=[conv1]"], 10, [], r"not in the model: conv2_norm/beta"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(
+    saved: Path, overrides: list[str], classes: int, fresh: list[str], words: str
+) -> None:
+    network = build(*overrides, classes=classes)
+    before = network.get_weights()
+    with pytest.raises(WeightsError, match=words):
+        load_weights(network, read_weights(saved), fresh)
+    for value, kept in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, kept)
+
+
+def test_a_file_that_is_no_weight_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"nonsense")
+    with pytest.raises(WeightsError, match=r"Received: .*weights\.safetensors"):
+        read_weights(path)

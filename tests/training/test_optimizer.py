@@ -1,0 +1,76 @@
+"""Each schedule gives the rates that its formula gives."""
+
+import math
+
+import pytest
+
+from alexnet_exp.config import compose_config
+from alexnet_exp.training.optimizer import build_optimizer, keras_metric, plateau_callbacks
+
+STEPS, EPOCHS = 10, 4
+
+
+def rates(*overrides: str) -> list[float]:
+    config = compose_config(list(overrides))
+    optimizer = build_optimizer(config.optimizer, config.schedule, 0.1, STEPS, EPOCHS)
+    found = []
+    for step in range(STEPS * EPOCHS + 1):
+        optimizer.iterations.assign(step)
+        found.append(float(optimizer.learning_rate))
+    return found
+
+
+def test_constant() -> None:
+    assert rates("schedule=constant") == pytest.approx([0.1] * 41)
+
+
+def test_step() -> None:
+    found = rates("schedule=step", "schedule.every=2", "schedule.factor=0.5")
+    assert found[20] == pytest.approx(0.1)
+    assert found[21] == pytest.approx(0.05)
+
+
+def test_cosine() -> None:
+    expected = [0.05 * (1 + math.cos(math.pi * step / 40)) for step in range(41)]
+    assert rates("schedule=cosine") == pytest.approx(expected, abs=1e-7)
+
+
+def test_cosine_with_warmup() -> None:
+    found = rates("schedule=cosine", "schedule.warmup_epochs=1")
+    assert found[5] == pytest.approx(0.05)
+    assert found[10] == pytest.approx(0.1)
+    assert found[40] == pytest.approx(0, abs=1e-7)
+
+
+def test_one_cycle() -> None:
+    found = rates("schedule=one_cycle", "schedule.warmup_fraction=0.25")
+    assert max(found) == found[10] == pytest.approx(0.1)
+    assert found[40] == pytest.approx(0, abs=1e-7)
+
+
+def test_reduce_on_plateau_is_a_callback() -> None:
+    schedule = compose_config(["schedule=reduce_on_plateau", "schedule.monitor=train/accuracy"]).schedule
+    (callback,) = plateau_callbacks(schedule)
+    assert callback.monitor == "accuracy"
+    assert plateau_callbacks(compose_config(["schedule=constant"]).schedule) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["optimizer=sgd"], {"momentum": 0.9, "nesterov": True, "weight_decay": 0.0005}),
+        (["optimizer=sgd", "optimizer.weight_decay=0"], {"weight_decay": None}),
+        (["optimizer=adam"], {"beta_1": 0.9, "weight_decay": None}),
+        (["optimizer=adamw"], {"weight_decay": 0.004}),
+    ],
+)
+def test_optimizers_take_their_settings(overrides: list[str], expected: dict[str, object]) -> None:
+    config = compose_config(overrides)
+    built = build_optimizer(config.optimizer, config.schedule, 0.1, STEPS, EPOCHS)
+    assert {name: getattr(built, name) for name in expected} == expected
+    assert type(built).__name__.lower() == config.optimizer.name
+
+
+def test_metric_names() -> None:
+    assert keras_metric("val/accuracy") == "val_accuracy"
+    assert keras_metric("train/loss") == "loss"
