@@ -87,9 +87,10 @@ def _placement(config: RunConfig) -> Iterator[str]:
 
 
 def _strategy(config: RunConfig) -> Iterator[str]:
-    if isinstance(config.strategy, Scratch) != isinstance(config.weights, NoWeights):
-        expected = "none" if isinstance(config.strategy, Scratch) else "pretrained layers (weights=file or weights=run)"
-        yield f"weights: expected {expected} for strategy {config.strategy.name}. Received: {config.weights.name}"
+    if isinstance(config.strategy, Scratch) and not isinstance(config.weights, NoWeights):
+        yield f"weights: expected none for strategy scratch. Received: {config.weights.name}"
+    if isinstance(config.strategy, Finetune) and isinstance(config.weights, NoWeights):
+        yield "weights: expected pretrained layers (weights=file or weights=run) for strategy finetune. Received: none"
     if config.training.loss == "mean_squared_error" and config.training.label_smoothing:
         yield (
             "training.label_smoothing: expected 0 for the mean squared error. "

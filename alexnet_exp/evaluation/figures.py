@@ -101,16 +101,19 @@ def prediction_grid(report: Report, images: ImageSet, rows: int = 4, columns: in
 
 def conv1_kernels(kernels: np.ndarray) -> Figure:
     """The kernels of the first layer, `[height, width, 3, filters]`, each on its own scale (the paper's figure 3)."""
-    filters = kernels.shape[-1]
+    height, width, _, filters = kernels.shape
     columns = min(16, filters)
     rows = -(-filters // columns)
-    figure = Figure(figsize=(0.6 * columns, 0.6 * rows + 0.3), layout="constrained")
-    figure.suptitle(f"conv1: {filters} kernels of {kernels.shape[0]}x{kernels.shape[1]}", fontsize=10)
-    for axes in (grid := np.atleast_1d(figure.subplots(rows, columns)).ravel()):
-        axes.axis("off")
-    for axes, kernel in zip(grid, np.moveaxis(kernels, -1, 0), strict=False):
+    sheet = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, 3))
+    for number, kernel in enumerate(np.moveaxis(kernels, -1, 0)):
         spread = np.abs(kernel - kernel.mean()).max() or 1.0
-        axes.imshow(0.5 + (kernel - kernel.mean()) / (2 * spread), interpolation="nearest")
+        row, column = number // columns * (height + 1), number % columns * (width + 1)
+        sheet[row : row + height, column : column + width] = 0.5 + (kernel - kernel.mean()) / (2 * spread)
+    figure = Figure(figsize=(0.6 * columns, 0.6 * rows + 0.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(sheet, interpolation="nearest")
+    axes.axis("off")
+    axes.set_title(f"conv1: {filters} kernels of {height}x{width}", fontsize=10)
     return figure
 
 

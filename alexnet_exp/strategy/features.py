@@ -81,6 +81,8 @@ def _extract(
     config: RunConfig, splits: Splits, pretrained: Pretrained | None, cut: str
 ) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     """The cut network, and the features of train and val."""
+    if pretrained is None:
+        log.warning("features of a random network: weights=file or weights=run brings pretrained layers")
     extractor = cut_network(pretrained_network(config, len(splits.class_names), pretrained), cut)
     views, batch_size = config.evaluation.views, config.evaluation.batch_size
     train, val = (outputs(extractor, part, views, batch_size) for part in (splits.train, splits.val))
