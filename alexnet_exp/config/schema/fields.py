@@ -1,6 +1,6 @@
 """Types of single values, and the decorator of all schemas."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -13,4 +13,11 @@ Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 Position = Literal["before_layer", "before_activation", "after_activation", "after_pool"]
 Metric = Literal["train/loss", "train/accuracy", "val/loss", "val/accuracy"]
 
-frozen = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+Schema = TypeVar("Schema")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def frozen(schema: type[Schema]) -> type[Schema]:
+    """A frozen dataclass that checks its values and takes no others; all arguments by name."""
+    checked = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))(schema)
+    return cast("type[Schema]", checked)
