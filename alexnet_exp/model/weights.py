@@ -1,20 +1,20 @@
 """Pretrained weights: read from a file, loaded into a network strictly, both directions reported."""
 
 import hashlib
-import json
 import logging
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from alexnet_exp.config import to_dict
 from alexnet_exp.config.schema import Preprocess
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.alexnet import block_of
+from alexnet_exp.model.weight_files import WeightsMetadata, read_safetensors, write_weights
+
+__all__ = ["Pretrained", "WeightsMetadata", "load_weights", "read_weights", "write_weights"]
 
 log = logging.getLogger(__name__)
 
@@ -27,39 +27,38 @@ class Pretrained:
       values: `layer/variable` -> array: `conv1/kernel` (height, width, channels per group, filters), `fc6/bias`.
       preprocess: how raw pixels become the network's input.
       sha256: of the file.
+      metadata: what the weights are; None for a network saved as `.keras`.
     """
 
     values: dict[str, np.ndarray]
     preprocess: Preprocess
     sha256: str
+    metadata: WeightsMetadata | None
 
 
 def read_weights(path: Path) -> Pretrained:
     """Reads a `.safetensors` file written by `write_weights`, or a network saved as `.keras`.
 
     Raises:
-      WeightsError: when the file is damaged or not one of the two.
+      WeightsError: when the file is missing, damaged or not one of the two.
     """
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if path.suffix == ".keras":
+    if path.suffix != ".keras":
+        values, metadata = read_safetensors(path)
+        return Pretrained(values, metadata.preprocess, _sha256(path), metadata)
+    try:
         network = keras.saving.load_model(path, compile=False)
         settings = network.get_layer("preprocess").get_config()
-        preprocess = Preprocess(**{name: settings[name] for name in ("channels", "scale", "mean", "std")})
-        return Pretrained({name: np.asarray(value) for name, value in _variables(network).items()}, preprocess, sha256)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            preprocess = Preprocess(**json.loads((file.metadata() or {})["preprocess"]))
-            return Pretrained({name: file.get_tensor(name) for name in file.keys()}, preprocess, sha256)  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(
-            f"weights: expected a safetensors file of this project. Received: {path} ({error})"
-        ) from None
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise WeightsError(f"{path}: expected a network of this project saved as .keras. Received: {reason}") from None
+    preprocess = Preprocess(**{name: settings[name] for name in ("channels", "scale", "mean", "std")})
+    values = {name: np.asarray(value) for name, value in _variables(network).items()}
+    return Pretrained(values, preprocess, _sha256(path), None)
 
 
-def write_weights(path: Path, values: dict[str, np.ndarray], preprocess: Preprocess) -> None:
-    """Writes a `.safetensors` file that `read_weights` reads."""
-    contiguous = {name: np.ascontiguousarray(value) for name, value in values.items()}
-    save_file(contiguous, path, metadata={"preprocess": json.dumps(to_dict(preprocess))})
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_weights(network: keras.Model, pretrained: Pretrained, fresh: list[str]) -> None:
