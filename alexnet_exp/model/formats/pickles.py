@@ -1,0 +1,119 @@
+"""Pickles of which nothing is executed: each name that they refer to is looked up in a short list of stand-ins.
+
+A pickle is a program that may call whatever it names. Here it can name only what a format needs, and what it gets are
+classes of this project without a `__dict__`: it neither reaches the real functions nor changes the stand-ins. NumPy's
+own reconstruction is a stand-in, too, because its C code trusts the state that it is given.
+"""
+
+import io
+import pickle
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+import numpy as np
+
+from alexnet_exp.errors import WeightsError
+
+DTYPES = {"f2": "<f2", "f4": "<f4", "f8": "<f8", "O8": "O", "O": "O"}
+
+
+def load_pickle(
+    file: IO[bytes],
+    label: str,
+    allowed: Mapping[tuple[str, str], Any],
+    storage: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Reads one pickle.
+
+    Args:
+      file: stands at its beginning.
+      label: names the file in errors.
+      allowed: (module, name) -> what the pickle gets for it.
+      storage: makes an object of a persistent id; None refuses them.
+
+    Raises:
+      WeightsError: when the pickle names anything else, or is damaged.
+    """
+
+    class Restricted(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if (module, name) not in allowed:
+                raise WeightsError(
+                    f"{label}: expected a pickle that holds arrays alone. Received: one that calls {module}.{name}; "
+                    "nothing of it was executed"
+                )
+            return allowed[module, name]
+
+        def persistent_load(self, pid: Any) -> Any:
+            if storage is None:
+                raise WeightsError(f"{label}: expected a pickle without persistent ids. Received: {pid!r}")
+            return storage(pid)
+
+    try:
+        return Restricted(file, encoding="latin1").load()  # Python 2 wrote bytes as strings
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged pickle raises whatever its next byte happens to mean
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WeightsError(f"{label}: expected a whole pickle. Received: a damaged one ({reason})") from None
+
+
+class PickledDtype:
+    """Stands in for `numpy.dtype`."""
+
+    __slots__ = ("code", "order")
+
+    def __init__(self, code: str, align: object = False, copy: object = True) -> None:
+        self.code, self.order = code, "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+    def resolve(self) -> np.dtype:
+        if self.code not in DTYPES or self.order not in ("<", "|", "="):
+            raise ValueError(f"expected a little-endian float array, received {self.order}{self.code}")
+        return np.dtype(DTYPES[self.code])
+
+
+class PickledArray:
+    """Stands in for `numpy.core.multiarray._reconstruct` and the array that it makes."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, kind: object, shape: object, code: object) -> None:
+        self.array: np.ndarray | list[Any] | None = None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, content = state
+        kind = dtype.resolve()
+        if kind == np.dtype("O"):
+            self.array = list(content)
+            return
+        raw = content.encode("latin1") if isinstance(content, str) else bytes(content)
+        flat = np.frombuffer(raw, kind)
+        self.array = flat.reshape(tuple(int(size) for size in shape), order="F" if fortran else "C")
+
+
+class PickledBytes(bytes):
+    """Stands in for `_codecs.encode`, by which Python 3 writes bytes in an old protocol."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str, encoding: str) -> "PickledBytes":
+        return super().__new__(cls, text.encode("latin1"))
+
+
+NUMPY = {
+    **{
+        (f"numpy.{core}.multiarray", "_reconstruct"): PickledArray  # NumPy 2 renamed the module
+        for core in ("core", "_core")
+    },
+    ("numpy", "ndarray"): "numpy.ndarray",
+    ("numpy", "dtype"): PickledDtype,
+    ("_codecs", "encode"): PickledBytes,
+}
+
+
+def load_arrays(data: bytes, label: str) -> Any:
+    """Reads a pickle of NumPy arrays in dicts, lists and tuples; arrays come as `PickledArray`."""
+    return load_pickle(io.BytesIO(data), label, NUMPY)

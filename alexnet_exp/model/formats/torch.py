@@ -1,0 +1,153 @@
+"""torchvision's `alexnet` as a state dict, `.pth`: the zip of PyTorch 1.6, and the plain pickles before it."""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet_exp.config.schema import Preprocess
+from alexnet_exp.errors import WeightsError
+from alexnet_exp.model.formats.pickles import load_pickle
+from alexnet_exp.model.formats.reading import Part, Reading, from_chw, from_oihw, from_outputs_first
+
+LAYERS = {
+    "features.0": "conv1",
+    "features.3": "conv2",
+    "features.6": "conv3",
+    "features.8": "conv4",
+    "features.10": "conv5",
+    "classifier.1": "fc6",
+    "classifier.4": "fc7",
+    "classifier.6": "head",
+}
+IMAGENET = Preprocess(channels="rgb", scale=1 / 255, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+
+
+class Storage:
+    """A tensor's memory: the number of its float32 values, and its bytes once they are read."""
+
+    __slots__ = ("content", "count")
+
+    def __init__(self, count: int, content: bytes = b"") -> None:
+        self.count, self.content = count, content
+
+
+class Tensor:
+    """Stands in for `torch._utils._rebuild_tensor_v2`: where in its storage a tensor lies."""
+
+    __slots__ = ("offset", "shape", "storage", "strides")
+
+    def __init__(
+        self, storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
+    ) -> None:
+        self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
+
+    def array(self) -> np.ndarray:
+        """The values, float32; a ValueError when they do not lie in the storage."""
+        flat = np.frombuffer(self.storage.content, "<f4")
+        sizes = [int(size) for size in (*self.shape, *self.strides, self.offset)]
+        last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
+        if min(sizes) < 0 or last >= len(flat) or int(np.prod(self.shape, dtype=object)) > len(flat):
+            raise ValueError(f"shape {self.shape} outside of {len(flat)} values")
+        strides = tuple(4 * step for step in self.strides)
+        return np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, strides).copy()
+
+
+class Parameter:
+    """Stands in for `torch._utils._rebuild_parameter`, a tensor that trains: gives the tensor back."""
+
+    def __new__(cls, tensor: Tensor, *_: Any) -> Tensor:  # type: ignore[misc]
+        return tensor
+
+
+ALLOWED = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): Tensor,
+    ("torch._utils", "_rebuild_parameter"): Parameter,
+    ("torch", "FloatStorage"): "float32",
+}
+
+
+def read_pth(path: Path) -> Reading:
+    """Reads the state dict without PyTorch and without executing anything of its pickle.
+
+    Raises:
+      WeightsError: when the file is damaged, calls anything, or is not the state dict of `alexnet`.
+    """
+    state = _zip(path) if zipfile.is_zipfile(path) else _legacy(path)
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise WeightsError(f"{path}: expected a state dict of float32 tensors. Received: {type(state).__name__}")
+    parts = []
+    for name, tensor in state.items():
+        layer, variable = LAYERS.get(str(name).rpartition(".")[0]), str(name).rpartition(".")[2]
+        if layer is None or variable not in ("weight", "bias"):
+            raise WeightsError(f"{path}: expected .weight and .bias of {', '.join(LAYERS)}. Received: {name}")
+        try:
+            value = tensor.array()
+        except (ValueError, TypeError) as error:
+            raise WeightsError(f"{path}: {name}: expected a tensor in its storage. Received: {error}") from None
+        parts.append(_part(layer, variable, str(name), value))
+    return Reading("alexnet_torchvision", parts, {}, IMAGENET, None, "none", "torchvision alexnet", "BSD-3-Clause")
+
+
+def _part(layer: str, variable: str, name: str, value: np.ndarray) -> Part:
+    if variable == "bias":
+        return Part(f"{layer}/bias", name, value)
+    kernel = from_oihw(value) if layer.startswith("conv") else from_outputs_first(value)
+    return Part(f"{layer}/kernel", name, from_chw(kernel) if layer == "fc6" else kernel)
+
+
+def _zip(path: Path) -> Any:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.partition("/")[2]: name for name in archive.namelist()}
+            if "byteorder" in names and archive.read(names["byteorder"]) != b"little":
+                raise WeightsError(f"{path}: expected little-endian values. Received: big-endian ones")
+
+            def storage(pid: Any) -> Storage:
+                kind, dtype, key, _, count = pid
+                entry = archive.getinfo(names[f"data/{key}"])
+                if (kind, dtype) != ("storage", "float32") or entry.file_size != 4 * count:
+                    raise ValueError(f"storage {key} of {count} values has {entry.file_size} bytes")
+                return Storage(count, archive.read(entry))
+
+            return load_pickle(io.BytesIO(archive.read(names["data.pkl"])), str(path), ALLOWED, storage)
+    except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{path}: expected a whole .pth file. Received: a damaged one ({reason})") from None
+
+
+def _legacy(path: Path) -> Any:
+    """Five pickles (magic number, protocol, platform, the state dict, the order of the storages), then the values."""
+    label, storages = str(path), dict[str, Storage]()
+
+    def storage(pid: Any) -> Storage:
+        kind, dtype, key, _, count, view = pid
+        if (kind, dtype, view) != ("storage", "float32", None):
+            raise ValueError(f"expected a float32 storage, received {dtype}")
+        return storages.setdefault(str(key), Storage(count))
+
+    with path.open("rb") as file:
+        if load_pickle(file, label, {}) != LEGACY_MAGIC:
+            raise WeightsError(f"{path}: expected a .pth file. Received: another pickle")
+        _, platform = load_pickle(file, label, {}), load_pickle(file, label, {})
+        if not isinstance(platform, dict) or platform.get("little_endian") is not True:
+            raise WeightsError(f"{path}: expected little-endian values. Received: big-endian ones")
+        state, keys = load_pickle(file, label, ALLOWED, storage), load_pickle(file, label, {})
+        for key in keys if isinstance(keys, list) else []:
+            length = file.read(8)
+            count = struct.unpack("<q", length)[0] if len(length) == 8 else -1
+            if key not in storages or count != storages[key].count:
+                raise WeightsError(f"{path}: expected the storage {key}. Received: {count} values")
+            storages[key].content = file.read(4 * count)
+    if short := [key for key, storage in storages.items() if len(storage.content) != 4 * storage.count]:
+        raise WeightsError(
+            f"{path}: expected a whole .pth file. Received: one without all values of storage {short[0]}"
+        )
+    return state
