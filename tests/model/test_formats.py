@@ -193,6 +193,33 @@ def test_a_truncated_file_is_refused(tmp_path: Path, write: Writer, part: float)
     refuse(path)
 
 
+@pytest.mark.parametrize("write", WRITERS)
+def test_bytes_that_make_no_sense_are_refused(tmp_path: Path, write: Writer) -> None:
+    """Random bytes in the headers: whatever the libraries raise for them is one line, or the file is still whole."""
+    path = write(tmp_path)
+    content = path.read_bytes()
+    rng, messages = np.random.default_rng(0), []
+    for _ in range(10):
+        damaged = bytearray(content[: len(content) // 2] if rng.random() < 0.5 else content)
+        for position in rng.integers(0, 200, 5):
+            damaged[position] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            convert(path)
+        except WeightsError as error:
+            messages.append(str(error))
+    assert messages
+    assert not any("\n" in message for message in messages)
+
+
+def test_a_compression_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    path = npz(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 10] = 99  # the method of the last entry
+    path.write_bytes(content)
+    refuse(path, "That compression method is not supported")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused_by_layer(tmp_path: Path, value: float) -> None:
     kernel = CONV1.copy()
@@ -274,6 +301,13 @@ def test_a_tensor_outside_of_its_storage_is_refused(tmp_path: Path) -> None:
         refuse(foreign.write_pth(tmp_path / "w.pth", arrays, content), "features.0.bias", "outside of 64 values")
 
 
+def test_a_state_dict_that_replaces_its_own_methods_is_refused(tmp_path: Path) -> None:
+    arrays = {"features.0.bias": random(64)}
+    own = foreign.state_dict(arrays)
+    content = own.replace(foreign.text("_metadata"), foreign.text("items")).replace(b")Rsb.", b"sb.")
+    refuse(foreign.write_pth(tmp_path / "w.pth", arrays, content), "conv1: expected a kernel and a bias")
+
+
 def test_hdf5_that_refers_to_other_files_is_refused(tmp_path: Path) -> None:
     h5(tmp_path)
     with h5py.File(tmp_path / "link.h5", "w") as file:
@@ -284,6 +318,14 @@ def test_hdf5_that_refers_to_other_files_is_refused(tmp_path: Path) -> None:
         group["conv_1_b"] = BIAS1
         group.create_dataset("conv_1_W", (96, 3, 11, 11), "f4", external=[(str(tmp_path / "w.h5"), 0, 4 * CONV1.size)])
     refuse(tmp_path / "external.h5", "conv_1_W", "a reference to another file")
+
+
+def test_files_that_unpack_to_anything_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        group = file.create_group("conv_1")
+        group["conv_1_b"] = BIAS1
+        group.create_dataset("conv_1_W", (10**5, 10**5), "f4", chunks=(100, 100))
+    refuse(tmp_path / "w.h5", "conv_1_W", "(100000, 100000)")
 
 
 def test_the_script_converts_and_leaves_nothing_half_written(tmp_path: Path) -> None:

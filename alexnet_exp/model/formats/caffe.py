@@ -105,7 +105,7 @@ def _array(path: Path, name: str, blob: Any) -> np.ndarray:
 
 
 def _order(path: Path, net: Any, layers: list[Any]) -> Order:
-    kinds = [layer.type.decode() if isinstance(layer.type, bytes) else layer.type for layer in layers]
+    kinds = [layer.type.decode(errors="replace") if isinstance(layer.type, bytes) else layer.type for layer in layers]
     first = [next((i for i, kind in enumerate(kinds) if kind in types), None) for types in (LRN_TYPES, POOLING_TYPES)]
     match first:
         case [int(lrn), int(pooling)]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.formats.caffe import read_caffemodel
+from alexnet_exp.model.formats.networks import KERNELS, TWO_GROUPS, TWO_TOWERS
 from alexnet_exp.model.formats.npy import read_npy
 from alexnet_exp.model.formats.npz import read_npz
 from alexnet_exp.model.formats.reading import Part, Reading
@@ -24,29 +25,6 @@ READERS: dict[str, Callable[[Path], Reading]] = {
     "pth": read_pth,
     "h5": read_h5,
 }
-
-Shapes = dict[str, tuple[int | None, ...]]  # kernels HWIO, I per group; None, the classes, is any number
-TWO_TOWERS: Shapes = {
-    "conv1": (11, 11, 3, 96),
-    "conv2": (5, 5, 48, 256),
-    "conv3": (3, 3, 256, 384),
-    "conv4": (3, 3, 192, 384),
-    "conv5": (3, 3, 192, 256),
-}
-ONE_TOWER: Shapes = {
-    "conv1": (11, 11, 3, 64),
-    "conv2": (5, 5, 64, 192),
-    "conv3": (3, 3, 192, 384),
-    "conv4": (3, 3, 384, 256),
-    "conv5": (3, 3, 256, 256),
-}
-DENSE: Shapes = {"fc6": (9216, 4096), "fc7": (4096, 4096), "head": (4096, None)}
-KERNELS: dict[str, Shapes] = {
-    "alexnet_2012": TWO_TOWERS | DENSE,
-    "caffenet": TWO_TOWERS | DENSE,
-    "alexnet_torchvision": ONE_TOWER | DENSE,
-}
-TWO_GROUPS = ("conv2", "conv4", "conv5")
 
 
 @dataclass(frozen=True)
@@ -111,7 +89,7 @@ def convert(
       WeightsError: one line, when the format or the network is not known, or the file is damaged.
     """
     name = detect_format(path)
-    reading = READERS[name](path)
+    reading = _read(path, name)
     parts = _checked(path, reading)
     values = {part.target: _float32(part.value) for part in parts}
     layers = [layer for layer in KERNELS[reading.network] if f"{layer}/kernel" in values]
@@ -162,6 +140,16 @@ def as_single_tower(values: dict[str, np.ndarray], groups: dict[str, int]) -> di
     return joined
 
 
+def _read(path: Path, name: str) -> Reading:
+    try:
+        return READERS[name](path)
+    except WeightsError:
+        raise
+    except Exception as error:  # zipfile, NumPy and h5py raise many kinds for bytes that make no sense
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WeightsError(f"{path}: expected a whole {name} file. Received: a damaged one ({reason})") from error
+
+
 def _checked(path: Path, reading: Reading) -> list[Part]:
     """The parts from the input to the output, once names, types and shapes are those of the network."""
     kernels = KERNELS[reading.network]
@@ -210,7 +198,7 @@ def _detect_zip(path: Path, expected: str) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise WeightsError(f"{expected}. Received: a damaged or truncated archive ({error})") from None
     if any(name.endswith("/data.pkl") for name in names):
         return "pth"

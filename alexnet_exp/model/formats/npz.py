@@ -11,7 +11,7 @@ import numpy as np
 
 from alexnet_exp.config.schema import Lrn, Preprocess
 from alexnet_exp.errors import WeightsError
-from alexnet_exp.model.formats.reading import Part, Reading
+from alexnet_exp.model.formats.reading import LIMIT, Part, Reading
 from alexnet_exp.model.weight_files import Order
 
 NETWORKS: dict[str, tuple[str, Order]] = {
@@ -19,7 +19,6 @@ NETWORKS: dict[str, tuple[str, Order]] = {
     "conv-relu-pool-lrn": ("caffenet", "pool_lrn"),
 }
 LRN = re.compile(r"local_size (\S+), alpha (\S+) \(divided by (\S+)\), beta (\S+), k (\S+)")
-LIMIT = 2**30  # bytes of all arrays: four times AlexNet
 
 
 def read_npz(path: Path) -> Reading:
@@ -54,7 +53,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             raise ValueError(f"{size} bytes when unpacked")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(f"{path}: expected a whole .npz of arrays. Received: {_one_line(error)}") from None
 
 

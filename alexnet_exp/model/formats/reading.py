@@ -12,6 +12,7 @@ CAFFE_PREPROCESS = Preprocess(
     channels="bgr", scale=1.0, mean=[104.0069879317889, 116.66876761696767, 122.6789143406786], std=[1.0, 1.0, 1.0]
 )
 CAFFE_LRN = Lrn(size=5, alpha=2e-5, beta=0.75, k=1.0)  # its alpha of 1e-4 divided by the size
+LIMIT = 2**30  # bytes of all arrays of a file, four times AlexNet: an archive may unpack to anything
 POOL5 = (256, 6, 6)  # channels, height, width of what fc6 sees, in all of these networks
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from alexnet_exp.config.schema import Lrn, Preprocess
 from alexnet_exp.errors import WeightsError
-from alexnet_exp.model.formats.reading import Part, Reading, from_chw, from_oihw
+from alexnet_exp.model.formats.reading import LIMIT, Part, Reading, from_chw, from_oihw
 
 # Target layer -> the groups of the file that make it, in the order of the towers.
 LAYERS = {
@@ -87,6 +87,8 @@ def _dataset(path: Path, group: h5py.Group, name: str) -> np.ndarray:
     dataset = _local(path, group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
         raise WeightsError(f"{path}: {name}: expected values in the file itself. Received: a reference to another file")
+    if dataset.size * dataset.dtype.itemsize > LIMIT:
+        raise WeightsError(f"{path}: {name}: expected at most {LIMIT} bytes. Received: shape {dataset.shape}")
     return np.asarray(dataset[()])
 
 

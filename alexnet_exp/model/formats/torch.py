@@ -1,6 +1,7 @@
 """torchvision's `alexnet` as a state dict, `.pth`: the zip of PyTorch 1.6, and the plain pickles before it."""
 
 import io
+import math
 import struct
 import zipfile
 import zlib
@@ -13,7 +14,7 @@ import numpy as np
 from alexnet_exp.config.schema import Preprocess
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.formats.pickles import load_pickle
-from alexnet_exp.model.formats.reading import Part, Reading, from_chw, from_oihw, from_outputs_first
+from alexnet_exp.model.formats.reading import LIMIT, Part, Reading, from_chw, from_oihw, from_outputs_first
 
 LAYERS = {
     "features.0": "conv1",
@@ -51,12 +52,13 @@ class Tensor:
     def array(self) -> np.ndarray:
         """The values, float32; a ValueError when they do not lie in the storage."""
         flat = np.frombuffer(self.storage.content, "<f4")
-        sizes = [int(size) for size in (*self.shape, *self.strides, self.offset)]
-        last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
-        if min(sizes) < 0 or last >= len(flat) or int(np.prod(self.shape, dtype=object)) > len(flat):
-            raise ValueError(f"shape {self.shape} outside of {len(flat)} values")
-        strides = tuple(4 * step for step in self.strides)
-        return np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, strides).copy()
+        shape, strides = tuple(map(int, self.shape)), tuple(map(int, self.strides))
+        offset = int(self.offset)
+        last = offset + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
+        if min((*shape, *strides, offset)) < 0 or last >= len(flat) or math.prod(shape) > len(flat):
+            raise ValueError(f"shape {shape} outside of {len(flat)} values")
+        view = np.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(4 * step for step in strides))
+        return view.copy()
 
 
 class Parameter:
@@ -81,16 +83,16 @@ def read_pth(path: Path) -> Reading:
       WeightsError: when the file is damaged, calls anything, or is not the state dict of `alexnet`.
     """
     state = _zip(path) if zipfile.is_zipfile(path) else _legacy(path)
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in dict.values(state)):
         raise WeightsError(f"{path}: expected a state dict of float32 tensors. Received: {type(state).__name__}")
     parts = []
-    for name, tensor in state.items():
+    for name, tensor in dict.items(state):  # not state.items, which the pickle can replace
         layer, variable = LAYERS.get(str(name).rpartition(".")[0]), str(name).rpartition(".")[2]
         if layer is None or variable not in ("weight", "bias"):
             raise WeightsError(f"{path}: expected .weight and .bias of {', '.join(LAYERS)}. Received: {name}")
         try:
             value = tensor.array()
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise WeightsError(f"{path}: {name}: expected a tensor in its storage. Received: {error}") from None
         parts.append(_part(layer, variable, str(name), value))
     return Reading("alexnet_torchvision", parts, {}, IMAGENET, None, "none", "torchvision alexnet", "BSD-3-Clause")
@@ -113,7 +115,7 @@ def _zip(path: Path) -> Any:
             def storage(pid: Any) -> Storage:
                 kind, dtype, key, _, count = pid
                 entry = archive.getinfo(names[f"data/{key}"])
-                if (kind, dtype) != ("storage", "float32") or entry.file_size != 4 * count:
+                if (kind, dtype) != ("storage", "float32") or entry.file_size != 4 * count or entry.file_size > LIMIT:
                     raise ValueError(f"storage {key} of {count} values has {entry.file_size} bytes")
                 return Storage(count, archive.read(entry))
 
@@ -131,6 +133,8 @@ def _legacy(path: Path) -> Any:
         kind, dtype, key, _, count, view = pid
         if (kind, dtype, view) != ("storage", "float32", None):
             raise ValueError(f"expected a float32 storage, received {dtype}")
+        if not 0 <= count <= LIMIT // 4:
+            raise ValueError(f"a storage of {count} values")
         return storages.setdefault(str(key), Storage(count))
 
     with path.open("rb") as file:
