@@ -14,6 +14,7 @@ from alexnet_exp.config import RunConfig
 from alexnet_exp.config.fingerprint import fingerprint
 from alexnet_exp.config.schema import FileWeights, RunWeights
 from alexnet_exp.data import Splits, load_splits
+from alexnet_exp.download import fetch
 from alexnet_exp.evaluation import figures
 from alexnet_exp.evaluation.metrics import Report, evaluate
 from alexnet_exp.model.weights import Pretrained, read_weights
@@ -73,8 +74,8 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
 
 def _pretrained(config: RunConfig) -> Pretrained | None:
     match config.weights:
-        case FileWeights(path=path):
-            return read_weights(Path(path))
+        case FileWeights(path=path, url=url, checksum=checksum):
+            return read_weights(fetch(Path(path), url, checksum))
         case RunWeights(run_id=run_id):
             with tempfile.TemporaryDirectory() as folder:
                 return read_weights(download_weights(run_id, Path(folder)))

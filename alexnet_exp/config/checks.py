@@ -90,7 +90,13 @@ def _strategy(config: RunConfig) -> Iterator[str]:
     if isinstance(config.strategy, Scratch) and not isinstance(config.weights, NoWeights):
         yield f"weights: expected none for strategy scratch. Received: {config.weights.name}"
     if isinstance(config.strategy, Finetune) and isinstance(config.weights, NoWeights):
-        yield "weights: expected pretrained layers (weights=file or weights=run) for strategy finetune. Received: none"
+        yield "weights: expected pretrained layers (weights=alexnet_imagenet, ...) for strategy finetune. Received: none"
+    models = config.weights.models if isinstance(config.weights, FileWeights) else None
+    if models is not None and config.model.name not in models:
+        yield (
+            f"model: expected one that weights={config.weights.name} fits. "
+            f"Options: {', '.join(models)}. Received: {config.model.name}"
+        )
     if config.training.loss == "mean_squared_error" and config.training.label_smoothing:
         yield (
             "training.label_smoothing: expected 0 for the mean squared error. "
@@ -108,5 +114,9 @@ def _files(config: RunConfig) -> Iterator[str]:
                 f"dataset.root: expected the folder or archive of {dataset.name} at {dataset.root}: put it there, "
                 f"or set ALEXNET_EXP_DATA to the folder that holds it. Received: no such file"
             )
-    if isinstance(config.weights, FileWeights) and not Path(config.weights.path).is_file():
-        yield f"weights.path: expected a safetensors file. Received: {config.weights.path} (no such file)"
+    weights = config.weights
+    if isinstance(weights, FileWeights) and weights.url is None and not Path(weights.path).is_file():
+        yield (
+            f"weights.path: expected the file of {weights.name} at {weights.path}: put it there, or set "
+            f"ALEXNET_EXP_DATA to the folder that holds it. Received: no such file"
+        )

@@ -12,6 +12,7 @@ from alexnet_exp.config.checks import cross_field_errors
 from alexnet_exp.config.schema import RunConfig
 from alexnet_exp.errors import ConfigError
 
+QUOTE = "'"  # around names in messages of pydantic
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -54,7 +55,8 @@ def _line(detail: Any) -> str:
         return f"{_dotted(path)}: a value is required. Received: none"
     if detail["type"] == "union_tag_invalid":
         context = detail["ctx"]
-        return f"{_dotted(path)}.name: expected one of {context['expected_tags']}. Received: {context['tag']}"
+        where = f"{_dotted(path)}.{context['discriminator'].strip(QUOTE)}"
+        return f"{where}: expected one of {context['expected_tags']}. Received: {context['tag']}"
     expected = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ").removeprefix("Value error, ")
     return f"{_dotted(path)}: expected {expected}. Received: {received!r}"
 
@@ -83,7 +85,7 @@ def _descend(schema: Any, part: str | int) -> tuple[Any, bool]:
         return get_type_hints(schema).get(str(part)), False
     members = get_args(schema)
     for member in members:
-        if is_dataclass(member) and part in get_args(get_type_hints(member).get("name")):
+        if is_dataclass(member) and any(part in get_args(hint) for hint in get_type_hints(member).values()):
             return member, True
     if isinstance(part, int) or (members and members[0] is str):
         return next((member for member in members if is_dataclass(member)), None), False

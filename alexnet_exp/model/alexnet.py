@@ -10,26 +10,24 @@ from typing import Any
 import keras
 from keras import layers
 
-from alexnet_exp.config.schema import Conv, Initializer, ModelConfig, Norm, Preprocess
+from alexnet_exp.config.schema import Conv, Initializer, ModelConfig, Norm
 from alexnet_exp.config.schema.fields import Position
-from alexnet_exp.model.layers import GroupedConv2D, LocalResponseNormalization
-from alexnet_exp.model.layers import Preprocess as PreprocessLayer
+from alexnet_exp.model.layers import GroupedConv2D, LocalResponseNormalization, Preprocess
 
 
-def build_alexnet(model: ModelConfig, classes: int, preprocess: Preprocess | None = None) -> keras.Model:
+def build_alexnet(model: ModelConfig, classes: int) -> keras.Model:
     """Builds the network.
 
     Args:
       model: its layers, and where normalisation and dropout go.
       classes: width of the softmax.
-      preprocess: takes the place of `model.preprocess`; pretrained weights bring their own.
 
     Returns:
       A model from uint8 RGB `[B, input_size, input_size, 3]` to float32 probabilities `[B, classes]`.
     """
-    pre = preprocess or model.preprocess
+    pre = model.preprocess
     images = x = keras.Input((model.input_size, model.input_size, 3), dtype="uint8", name="images")
-    x = PreprocessLayer(pre.channels, pre.scale, pre.mean, pre.std, name="preprocess")(x)
+    x = Preprocess(pre.channels, pre.scale, pre.mean, pre.std, name="preprocess")(x)
 
     # Convolutional blocks
     for name, conv in model.conv.items():

@@ -3,15 +3,16 @@
 import hashlib
 import logging
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from alexnet_exp.config.schema import Preprocess
+from alexnet_exp.config.schema import ModelConfig, Preprocess
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.alexnet import block_of
+from alexnet_exp.model.formats import convert
 from alexnet_exp.model.weight_files import WeightsMetadata, read_safetensors, write_weights
 
 __all__ = ["Pretrained", "WeightsMetadata", "load_weights", "read_weights", "write_weights"]
@@ -37,14 +38,19 @@ class Pretrained:
 
 
 def read_weights(path: Path) -> Pretrained:
-    """Reads a `.safetensors` file written by `write_weights`, or a network saved as `.keras`.
+    """Reads a `.safetensors` file of this project, a network saved as `.keras`, or one of the public formats.
+
+    Nothing in a file is executed, whatever its format.
 
     Raises:
-      WeightsError: when the file is missing, damaged or not one of the two.
+      WeightsError: when the file is missing, damaged or of no known format.
     """
-    if path.suffix != ".keras":
+    if path.suffix == ".safetensors":
         values, metadata = read_safetensors(path)
         return Pretrained(values, metadata.preprocess, _sha256(path), metadata)
+    if path.suffix != ".keras":
+        conversion = convert(path)
+        return Pretrained(conversion.values, conversion.metadata.preprocess, _sha256(path), conversion.metadata)
     try:
         network = keras.saving.load_model(path, compile=False)
         settings = network.get_layer("preprocess").get_config()
@@ -59,6 +65,21 @@ def read_weights(path: Path) -> Pretrained:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def adapt_model(model: ModelConfig, pretrained: Pretrained) -> ModelConfig:
+    """The model with the preprocessing and the LRN constants that the weights were trained with.
+
+    Raises:
+      WeightsError: when LRN and pooling come in another order than in the network that the weights belong to.
+    """
+    metadata, norm = pretrained.metadata, model.norm
+    if metadata is not None and metadata.lrn is not None and norm.kind == "lrn":
+        position = {"lrn_pool": "after_activation", "pool_lrn": "after_pool"}[metadata.order]
+        if norm.position != position:
+            raise WeightsError(f"model.norm.position: expected {position} for these weights. Received: {norm.position}")
+        norm = replace(norm, lrn=metadata.lrn)
+    return replace(model, preprocess=pretrained.preprocess, norm=norm)
 
 
 def load_weights(network: keras.Model, pretrained: Pretrained, fresh: list[str]) -> None:

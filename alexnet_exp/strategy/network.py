@@ -8,7 +8,7 @@ from alexnet_exp.config.schema import NoWeights, RunConfig
 from alexnet_exp.data import Splits
 from alexnet_exp.data.batches import image_feed
 from alexnet_exp.model import build_alexnet
-from alexnet_exp.model.weights import Pretrained, load_weights
+from alexnet_exp.model.weights import Pretrained, adapt_model, load_weights
 from alexnet_exp.strategy.fitted import Fitted
 from alexnet_exp.training.fit import OnEpoch, Stage, fit
 
@@ -17,7 +17,7 @@ def pretrained_network(config: RunConfig, classes: int, pretrained: Pretrained |
     """The network with its pretrained layers, and the preprocessing that they were trained with."""
     if pretrained is None or isinstance(config.weights, NoWeights):
         return build_alexnet(config.model, classes)
-    network = build_alexnet(config.model, classes, pretrained.preprocess)
+    network = build_alexnet(adapt_model(config.model, pretrained), classes)
     load_weights(network, pretrained, config.weights.fresh)
     return network
 

@@ -16,7 +16,7 @@ from alexnet_exp.config.schema import ModelConfig
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.formats import convert
 from alexnet_exp.model.weight_files import WeightsMetadata, write_weights
-from alexnet_exp.model.weights import load_weights, read_weights
+from alexnet_exp.model.weights import adapt_model, load_weights, read_weights
 
 REPO = Path(__file__).parents[2]
 LAYERS = ["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5"]
@@ -103,11 +103,10 @@ def test_real_weights_give_the_activations_of_the_network(name: str, weights_fol
     metadata = pretrained.metadata
     assert metadata is not None
 
-    config = model_config(metadata.network)
-    assert config.norm.position == {"lrn_pool": "after_activation", "pool_lrn": "after_pool"}[metadata.order]
-    assert metadata.lrn is not None
-    config = replace(config, dense={}, norm=replace(config.norm, lrn=metadata.lrn))
-    network = build_alexnet(config, 2, metadata.preprocess)
+    config = adapt_model(replace(model_config(metadata.network), dense={}), pretrained)
+    assert config.norm.lrn == metadata.lrn
+    assert config.preprocess == metadata.preprocess
+    network = build_alexnet(config, 2)
     load_weights(network, pretrained, fresh=["head"])
     block_ends = {"pool1": "pool1", "pool2": "pool2"} if metadata.order == "lrn_pool" else {
         "pool1": "conv1_norm",
@@ -134,7 +133,7 @@ def test_one_tower_agrees_with_two(weights_folder: Path, tmp_path: Path) -> None
         write_weights(path, conversion.values, conversion.metadata)
         norm = model_config("caffenet").norm
         config = replace(model_config(conversion.metadata.network), dense={}, norm=norm)
-        network = build_alexnet(config, 2, conversion.metadata.preprocess)
+        network = build_alexnet(adapt_model(config, read_weights(path)), 2)
         load_weights(network, read_weights(path), fresh=["head"])
         features.append(keras.Model(network.input, network.get_layer("pool5").output).predict(images(227), verbose=0))
     np.testing.assert_allclose(features[1], features[0], rtol=1e-4, atol=1e-5 * np.abs(features[0]).max())
@@ -166,7 +165,9 @@ def test_a_torchvision_file_agrees_with_torch(tmp_path: Path) -> None:
         conversion = convert(tmp_path / "w.pth")
         assert conversion.left_out == {}
         write_weights(tmp_path / "w.safetensors", conversion.values, conversion.metadata)
-        network = build_alexnet(model_config("alexnet_torchvision"), 10, conversion.metadata.preprocess)
+        network = build_alexnet(
+            adapt_model(model_config("alexnet_torchvision"), read_weights(tmp_path / "w.safetensors")), 10
+        )
         load_weights(network, read_weights(tmp_path / "w.safetensors"), fresh=[])
         logits = keras.Model(network.input, network.get_layer("head").output).predict(pixels, verbose=0)
         np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-4, atol=1e-5)

@@ -102,7 +102,7 @@ def test_files_that_are_damaged_or_not_of_this_project_are_refused(tmp_path: Pat
     save_file(VALUES, path, metadata={KEY: "not json"})
     refuse(path)
     refuse(tmp_path / "none.safetensors", "no such file")
-    refuse(tmp_path, "a folder")
+    refuse(tmp_path, "directory")
     keras = tmp_path / "w.keras"
     keras.write_bytes(b"not a network")
     refuse(keras)

@@ -11,15 +11,23 @@ from alexnet_exp.config.schema.fields import Count, Fraction, Positive, frozen
 class NoWeights:
     """Random initialisation."""
 
-    name: Literal["none"]
+    name: str
+    kind: Literal["none"]
 
 
 @frozen
 class FileWeights:
-    """Pretrained layers from a file."""
+    """Pretrained layers from a file, which is downloaded where it is missing and has an address.
 
-    name: Literal["file"]
+    `checksum` is `algorithm:hexdigest` or the beginning of it; `models` are those that the weights fit, null for any.
+    """
+
+    name: str
+    kind: Literal["file"]
     path: str
+    url: Annotated[str, Field(pattern="^https?://")] | None
+    checksum: Annotated[str, Field(pattern="^(sha1|sha256):[0-9a-f]{8,64}$")] | None
+    models: list[str] | None
     fresh: list[str]
 
 
@@ -27,12 +35,13 @@ class FileWeights:
 class RunWeights:
     """Pretrained layers of an earlier run."""
 
-    name: Literal["run"]
+    name: str
+    kind: Literal["run"]
     run_id: str
     fresh: list[str]
 
 
-WeightsConfig = Annotated[NoWeights | FileWeights | RunWeights, Field(discriminator="name")]
+WeightsConfig = Annotated[NoWeights | FileWeights | RunWeights, Field(discriminator="kind")]
 
 
 @frozen

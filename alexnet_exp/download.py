@@ -1,0 +1,85 @@
+"""Files from public addresses: resumed, verified, and never half there."""
+
+import hashlib
+import http.client
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from alexnet_exp.console import progress_bar
+from alexnet_exp.errors import UserError
+
+TIMEOUT = 30  # seconds without an answer
+CHUNK = 1 << 20
+
+
+def fetch(path: Path, url: str | None, checksum: str | None) -> Path:
+    """Makes sure that a file is there and is the right one.
+
+    Args:
+      path: of the file.
+      url: from which a missing file is downloaded, http or https; a download that broke off is resumed.
+      checksum: `algorithm:hexdigest`, where the first digits of the digest are enough; None takes any content.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: when the file is missing and cannot be had, or its checksum differs.
+    """
+    if path.is_file():
+        verify(path, checksum)
+        return path
+    if url is None:
+        raise UserError(f"expected a file at {path}: put it there. Received: no such file")
+    partial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _download(url, partial)
+    except (OSError, http.client.HTTPException, urllib.error.URLError) as error:
+        raise UserError(
+            f"expected a file at {path}: put it there, from {url}. Received: no such file ({error})"
+        ) from None
+    try:
+        verify(partial, checksum)
+    except UserError:
+        partial.unlink()
+        raise
+    return partial.replace(path)
+
+
+def verify(path: Path, checksum: str | None) -> None:
+    """Compares a file with `algorithm:hexdigest`.
+
+    Raises:
+      UserError: when they differ.
+    """
+    if checksum is None:
+        return
+    algorithm, _, expected = checksum.partition(":")
+    with path.open("rb") as file:
+        received = hashlib.file_digest(file, algorithm).hexdigest()
+    if not received.startswith(expected):
+        raise UserError(f"{path}: expected the {algorithm} checksum {expected}. Received: {received}")
+
+
+def _download(url: str, partial: Path) -> None:
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # all of it is there
+            return
+        raise
+    with answer, progress_bar() as bar:
+        resumed = answer.status == http.client.PARTIAL_CONTENT
+        length = answer.headers.get("Content-Length")
+        total = int(length) + (have if resumed else 0) if length else None
+        task = bar.add_task(f"downloading {partial.stem}", total=total, completed=have if resumed else 0)
+        with partial.open("ab" if resumed else "wb") as file:
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+                bar.update(task, advance=len(chunk))
+    if total is not None and partial.stat().st_size < total:
+        raise OSError(f"the connection ended after {partial.stat().st_size} of {total} bytes; run again to resume")
