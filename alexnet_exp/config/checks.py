@@ -90,7 +90,7 @@ def _strategy(config: RunConfig) -> Iterator[str]:
     if isinstance(config.strategy, Scratch) and not isinstance(config.weights, NoWeights):
         yield f"weights: expected none for strategy scratch. Received: {config.weights.name}"
     if isinstance(config.strategy, Finetune) and isinstance(config.weights, NoWeights):
-        yield "weights: expected pretrained layers (weights=alexnet_imagenet, ...) for strategy finetune. Received: none"
+        yield "weights: expected pretrained layers (weights=...) for strategy finetune. Received: none"
     models = config.weights.models if isinstance(config.weights, FileWeights) else None
     if models is not None and config.model.name not in models:
         yield (

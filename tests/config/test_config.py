@@ -15,6 +15,11 @@ GROUPS = ("model", "dataset", "augmentation", "optimizer", "schedule", "weights"
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 COMPANIONS = {  # what an option needs beside it
     "weights=file": ["strategy=finetune", "weights.path={file}"],
+    "weights=alexnet_imagenet": ["strategy=finetune", "weights.path={file}", "model=alexnet_2012"],
+    "weights=caffenet_imagenet": ["strategy=finetune", "weights.path={file}", "model=caffenet"],
+    "weights=bvlc_alexnet": ["strategy=finetune", "model=alexnet_2012"],
+    "weights=bvlc_alexnet_partial": ["strategy=finetune", "weights.path={file}", "model=alexnet_2012"],
+    "weights=torchvision_imagenet": ["strategy=finetune", "model=alexnet_torchvision"],
     "weights=run": ["strategy=finetune", "weights.run_id=abc"],
     "strategy=finetune": ["weights=run", "weights.run_id=abc"],
     "strategy=features_svm": ["weights=run", "weights.run_id=abc"],
@@ -53,6 +58,14 @@ def test_every_option_composes_and_validates(option: str, tmp_path: Path) -> Non
         (["+unknown.key=1"], ["unknown", "Options: model, dataset", "Received: unknown"]),
         (["optimizer=adam", "+optimizer.nesterov=true"], ["optimizer.nesterov", "Options: name, learning_rate"]),
         (["model=alexnet", "model.input_size=66"], ["at least 67 pixels", "Received: 66"]),
+        (
+            ["strategy=features_svm", "weights=torchvision_imagenet", "model=caffenet"],
+            ["model: expected one that weights=torchvision_imagenet fits", "alexnet_torchvision. Received: caffenet"],
+        ),
+        (
+            ["strategy=features_svm", "weights=caffenet_imagenet", "model=caffenet", "paths.data=/nowhere"],
+            ["weights.path", "/nowhere/weights/caffenet_conv1-5.npz", "put it there"],
+        ),
         (["strategy=finetune"], ["weights: expected pretrained layers", "Received: none"]),
         (["weights=run", "weights.run_id=abc"], ["weights: expected none for strategy scratch"]),
         (["dataset=image_folder"], ["dataset.root", "Received: null"]),

@@ -1,0 +1,84 @@
+"""Downloads from a real local server: whole, resumed, broken off, wrong, missing."""
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alexnet_exp.download import fetch
+from alexnet_exp.errors import UserError
+
+CONTENT = bytes(range(256)) * 4096
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    ranges: list[str | None] = []
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.ranges.append(wanted)
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.path != "/no_ranges" else 0
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        body = CONTENT[start:]
+        self.wfile.write(body[: len(body) // 2] if self.path == "/breaks_off" and not start else body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Server.ranges = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_a_missing_file_is_downloaded_and_verified_once(server: str, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "weights.bin"
+    for _ in range(2):
+        assert fetch(path, f"{server}/file", f"sha256:{SHA256[:8]}").read_bytes() == CONTENT
+    assert len(Server.ranges) == 1
+    assert [file.name for file in path.parent.iterdir()] == ["weights.bin"]
+
+
+@pytest.mark.parametrize("address", ["breaks_off", "no_ranges"])
+def test_a_download_that_broke_off_resumes_or_starts_over(server: str, tmp_path: Path, address: str) -> None:
+    path = tmp_path / "weights.bin"
+    with pytest.raises(UserError, match="run again to resume"):
+        fetch(path, f"{server}/breaks_off", None)
+    assert not path.exists()
+    assert fetch(path, f"{server}/{address}", f"sha256:{SHA256}").read_bytes() == CONTENT
+    assert Server.ranges[1] == f"bytes={len(CONTENT) // 2}-"
+
+
+def test_a_wrong_checksum_leaves_nothing(server: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected the sha1 checksum 00000000"):
+        fetch(tmp_path / "weights.bin", f"{server}/file", "sha1:00000000")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_present_file_with_a_wrong_checksum_is_kept_but_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"other")
+    with pytest.raises(UserError, match=r"weights\.bin: expected the sha256 checksum"):
+        fetch(path, None, f"sha256:{SHA256}")
+    assert path.read_bytes() == b"other"
+
+
+@pytest.mark.parametrize("address", ["/missing", ":1/closed"])
+def test_what_cannot_be_had_names_the_file_to_put_there(server: str, tmp_path: Path, address: str) -> None:
+    url = server + address if address.startswith("/") else f"http://127.0.0.1{address}"
+    with pytest.raises(UserError, match=r"expected a file at .*weights\.bin: put it there, from http://127"):
+        fetch(tmp_path / "weights.bin", url, None)
+    assert list(tmp_path.iterdir()) == []
