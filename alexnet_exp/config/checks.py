@@ -97,6 +97,13 @@ def _strategy(config: RunConfig) -> Iterator[str]:
             f"model: expected one that weights={config.weights.name} fits. "
             f"Options: {', '.join(models)}. Received: {config.model.name}"
         )
+    if isinstance(config.strategy, FeaturesSvm | FeaturesMlp):
+        negative = config.model.activation not in ("relu", "sigmoid")
+        if config.strategy.scaling == "sqrt_l2" and negative:
+            yield (
+                "strategy.scaling: expected none or standardize where activations can be negative. "
+                f"Received: sqrt_l2 with {config.model.activation}"
+            )
     if config.training.loss == "mean_squared_error" and config.training.label_smoothing:
         yield (
             "training.label_smoothing: expected 0 for the mean squared error. "

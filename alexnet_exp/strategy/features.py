@@ -1,15 +1,16 @@
 """Feature extraction: the pretrained network is cut at a layer, a small classifier learns on its activations."""
 
 import logging
-from collections.abc import Callable
+import math
 from typing import Any
 
 import keras
 import numpy as np
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from alexnet_exp.config.schema import FeaturesMlp, FeaturesSvm, RunConfig
@@ -33,27 +34,26 @@ def features_svm(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
     train and val. Its probabilities are calibrated by a temperature, which leaves its predictions as they are.
     """
     assert isinstance(config.strategy, FeaturesSvm)
-    extractor, train, val = _extract(config, splits, pretrained, config.strategy.cut)
+    strategy = config.strategy
+    extractor, train, val = _extract(config, splits, pretrained, strategy.cut)
     labels = (splits.train.labels, splits.val.labels)
+    scaling = _scaling(strategy, config.seed).fit(train)
+    scaled = (scaling.transform(train), scaling.transform(val))
     history: list[dict[str, Any]] = []
     best, best_accuracies = None, (-1.0, -1.0)
-    for step, c in enumerate(config.strategy.c):
-        machine = _svm(config.strategy, c, config.seed).fit(train, labels[0])
-        metrics: Metrics = {
-            "svm/c": c,
-            "train/accuracy": float(machine.score(train, labels[0])),
-            "val/accuracy": float(machine.score(val, labels[1])),
-        }
+    for step, c in enumerate(strategy.c):
+        machine = _machine(strategy, c, config.seed).fit(scaled[0], labels[0])
+        accuracies = machine.score(scaled[1], labels[1]), machine.score(scaled[0], labels[0])
+        metrics: Metrics = {"svm/c": c, "train/accuracy": accuracies[1], "val/accuracy": accuracies[0]}
         log.info("C %.3g  accuracy %.4f  val accuracy %.4f", c, metrics["train/accuracy"], metrics["val/accuracy"])
         on_epoch(step, metrics)
-        accuracies = (metrics["val/accuracy"], metrics["train/accuracy"])
+        history.append({"epoch": step, "stage": "C"} | metrics)
         if accuracies > best_accuracies:
             best, best_accuracies = machine, accuracies
-        history.append({"epoch": step, "stage": "C"} | metrics)
     both = np.concatenate(labels)
     folds = min(CALIBRATION_FOLDS, int(np.bincount(both).min()))
-    classifier = CalibratedClassifierCV(clone(best), method="temperature", cv=folds, ensemble=False)
-    classifier.fit(np.concatenate([train, val]), both)
+    calibrated = CalibratedClassifierCV(clone(best), method="temperature", cv=folds, ensemble=False)
+    classifier = Pipeline([*clone(scaling).steps, ("svm", calibrated)]).fit(np.concatenate([train, val]), both)
     return fitted_network(extractor, config, splits, history, classifier)
 
 
@@ -90,18 +90,34 @@ def _extract(
     return extractor, train, val
 
 
-def _svm(strategy: FeaturesSvm, c: float, seed: int) -> Pipeline:
-    machines: dict[str, Callable[[], Any]] = {
-        "linear": lambda: LinearSVC(C=c, random_state=seed, max_iter=5000),
-        "rbf": lambda: SVC(C=c, kernel="rbf", random_state=seed),
-    }
-    return make_pipeline(StandardScaler() if strategy.scale else "passthrough", machines[strategy.kernel]())
+def _scaling(strategy: FeaturesSvm, seed: int) -> Pipeline:
+    """Scales the features; `sqrt_l2` is the Hellinger kernel of Perronnin, Sanchez and Mensink 2010, section 3.1."""
+    steps: list[Any] = {
+        "none": [],
+        "standardize": [StandardScaler()],
+        "sqrt_l2": [FunctionTransformer(np.sqrt), Normalizer()],
+    }[strategy.scaling]
+    if strategy.components is not None:
+        steps.append(PCA(strategy.components, svd_solver="randomized", random_state=seed))
+    return make_pipeline(*(steps or ["passthrough"]))
+
+
+def _machine(strategy: FeaturesSvm, c: float, seed: int) -> LinearSVC | SVC:
+    if strategy.kernel == "linear":
+        return LinearSVC(C=c, random_state=seed, max_iter=5000)
+    return SVC(C=c, kernel="rbf", random_state=seed)
 
 
 def _mlp(features: np.ndarray, classes: int, strategy: FeaturesMlp) -> keras.Model:
-    inputs = keras.Input((features.shape[1],), name="features")
-    scale = keras.layers.Normalization(name="standardize")
-    scale.adapt(features)
-    x = keras.layers.Dense(strategy.units, "relu", kernel_initializer="he_normal", name="hidden")(scale(inputs))
+    inputs = x = keras.Input((features.shape[1],), name="features")
+    if strategy.scaling == "standardize":
+        standardize = keras.layers.Normalization(name="standardize")
+        standardize.adapt(features)
+        x = standardize(x)
+    elif strategy.scaling == "sqrt_l2":
+        x = keras.layers.UnitNormalization(name="unit_length")(keras.ops.sqrt(x))
+        x = keras.layers.Rescaling(math.sqrt(features.shape[1]), name="unit_scale")(x)
+    x = keras.layers.Dropout(strategy.input_dropout, name="features_dropout")(x)
+    x = keras.layers.Dense(strategy.units, "relu", kernel_initializer="he_normal", name="hidden")(x)
     x = keras.layers.Dropout(strategy.dropout, name="hidden_dropout")(x)
     return keras.Model(inputs, keras.layers.Dense(classes, "softmax", name="head")(x), name="mlp")

@@ -41,6 +41,7 @@ class RunWeights:
     fresh: list[str]
 
 
+Scaling = Literal["none", "standardize", "sqrt_l2"]
 WeightsConfig = Annotated[NoWeights | FileWeights | RunWeights, Field(discriminator="kind")]
 
 
@@ -74,9 +75,10 @@ class FeaturesSvm:
 
     name: Literal["features_svm"]
     cut: str
+    scaling: Scaling
+    components: Count | None
     kernel: Literal["linear", "rbf"]
     c: Annotated[list[Positive], Field(min_length=1)]
-    scale: bool
 
 
 @frozen
@@ -85,6 +87,8 @@ class FeaturesMlp:
 
     name: Literal["features_mlp"]
     cut: str
+    scaling: Scaling
+    input_dropout: Fraction
     units: Count
     dropout: Fraction
     epochs: Count
