@@ -16,6 +16,7 @@ from tests.conftest import Compose
 
 ONE_EPOCH = "epochs: 1, learning_rate: 0.1"
 STAGES = f"strategy.stages=[{{layers: [head], {ONE_EPOCH}}},{{layers: [head, fc7], {ONE_EPOCH}}}]"
+RBF = ("strategy.kernel=rbf", "strategy.scaling=sqrt_l2", "strategy.components=20")
 PRETRAINED = ("weights=run", "weights.run_id=unused")
 
 
@@ -43,17 +44,7 @@ def fitted(config: RunConfig, tmp_path: Path, epochs: list[int] | None = None) -
         (["strategy=scratch"], [0]),
         (["strategy=finetune", STAGES, *PRETRAINED], [0, 1]),
         (["strategy=features_svm", "strategy.c=[0.001,0.1]", *PRETRAINED], [0, 1]),
-        (
-            [
-                "strategy=features_svm",
-                "strategy.c=[1]",
-                "strategy.kernel=rbf",
-                "strategy.scaling=sqrt_l2",
-                "strategy.components=20",
-                *PRETRAINED,
-            ],
-            [0],
-        ),
+        (["strategy=features_svm", "strategy.c=[1]", *RBF, *PRETRAINED], [0]),
         (["strategy=features_mlp", "strategy.units=8", "strategy.scaling=sqrt_l2", *PRETRAINED], [0]),
         (["training.loss=mean_squared_error", "optimizer=sgd", "evaluation.views=mirror"], [0]),
         (["augmentation=krizhevsky2012", "augmentation.load_size=36", "evaluation.views=ten_crop"], [0]),
@@ -74,7 +65,9 @@ def test_a_strategy_fits_saves_and_loads(
     assert probabilities.shape == (40, 10)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     result.save(tmp_path / "fitted")
-    np.testing.assert_array_equal(load_fitted(tmp_path / "fitted").predict_proba(test, 16), probabilities)
+    again = load_fitted(tmp_path / "fitted").predict_proba(test, 16)
+    np.testing.assert_allclose(again, probabilities, rtol=1e-5)  # a loaded matrix may lie in memory the other way round
+    np.testing.assert_array_equal(again.argmax(axis=1), probabilities.argmax(axis=1))
 
 
 def test_frozen_layers_and_their_statistics_stay_bit_identical(tiny: Compose, tmp_path: Path) -> None:
