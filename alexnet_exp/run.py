@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from alexnet_exp.config import RunConfig
+from alexnet_exp.config import RunConfig, to_dict
 from alexnet_exp.config.fingerprint import fingerprint
 from alexnet_exp.config.schema import FileWeights, RunWeights
 from alexnet_exp.data import Splits, load_splits
@@ -58,6 +58,8 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
             dataset_sha256=splits.fingerprint,
             **({"weights_sha256": weights_sha256} if weights_sha256 else {}),
         )
+        if pretrained and pretrained.metadata:
+            tracker.log_yaml("config/weights.yaml", to_dict(pretrained.metadata))
         _log_plan(config, splits)
 
         fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, tracker.log_epoch)

@@ -47,6 +47,9 @@ class Tracker:
     def tag(self, **tags: Any) -> None:
         mlflow.set_tags({name: str(value) for name, value in tags.items()})
 
+    def log_yaml(self, path: str, content: dict[str, Any]) -> None:
+        mlflow.log_text(yaml.safe_dump(content, sort_keys=False), path)
+
     def log_epoch(self, step: int, metrics: dict[str, float]) -> None:
         mlflow.log_metrics(metrics, step=step)
 
