@@ -12,9 +12,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from alexnet_exp.config import CONF, config_from
+from alexnet_exp.config import config_from
+from alexnet_exp.config.compose import CONF
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import ConfigError, UserError
 
@@ -34,12 +35,13 @@ def main() -> None:
             raise
         sys.exit(_message(error))
     except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def app(composed: DictConfig) -> float:
-    """One job: checks the composed configuration and runs the experiment; returns the test accuracy."""
+    """One job: checks the composed configuration and runs the experiment; returns val accuracy, for sweepers."""
     try:
         config = config_from(_plain(composed))
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -47,7 +49,7 @@ def app(composed: DictConfig) -> float:
         with silent_stderr():
             from alexnet_exp.run import run
 
-        return run(config, list(HydraConfig.get().overrides.task)).metrics["accuracy"]
+        return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
             sys.exit(_message(error))
@@ -76,9 +78,9 @@ def _lines(error: Exception) -> list[str]:
         group, _, received = error.missing_cfg_file.rpartition("/")
         return [f"{group}: unknown option. Options: {', '.join(error.options)}. Received: {received}"]
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
-        if "Missing mandatory value" in str(cause) or (cause.msg and "Missing" in cause.msg):
-            return [f"{cause.full_key}: a value is required, {cause.full_key}=<value>. Received: none"]
+    if isinstance(cause, MissingMandatoryValue):
+        return [f"{cause.full_key}: a value is required, {cause.full_key}=<value>. Received: none"]
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
         options = ", ".join(str(key) for key in cause.parent_node)
         key = str(cause.full_key)
         hint = f" (+{key}=... adds a layer)" if key.startswith(LAYER_TABLES) else ""

@@ -13,5 +13,9 @@ class DataError(UserError):
     """The images are missing, unreadable or too few."""
 
 
+class TrainingDiverged(UserError):
+    """The loss is no longer finite."""
+
+
 class WeightsError(UserError):
     """The pretrained weights are missing, damaged or do not fit the model."""

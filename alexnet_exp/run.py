@@ -27,10 +27,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunResult:
-    """The id of the MLflow run and its metrics on the test images."""
+    """The id of the MLflow run, its metrics on the test images, and the accuracy on val that models are selected by."""
 
     run_id: str
     metrics: dict[str, float]
+    val_accuracy: float
 
 
 def run(config: RunConfig, overrides: list[str]) -> RunResult:
@@ -52,12 +53,12 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
         load_size = config.augmentation.load_size or config.model.input_size
         splits = load_splits(config.dataset, load_size, Path(config.paths.cache))
         pretrained = _pretrained(config)
-        weights_sha256 = pretrained.sha256 if pretrained else None
         tracker.tag(
-            fingerprint=fingerprint(config, splits.fingerprint, weights_sha256),
+            fingerprint=fingerprint(config, splits.fingerprint, pretrained.content_sha256 if pretrained else None),
             dataset_sha256=splits.fingerprint,
-            **({"weights_sha256": weights_sha256} if weights_sha256 else {}),
         )
+        if pretrained:
+            tracker.tag(weights_sha256=pretrained.sha256)
         if pretrained and pretrained.metadata:
             tracker.log_yaml("config/weights.yaml", to_dict(pretrained.metadata))
         _log_plan(config, splits)
@@ -66,12 +67,12 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
 
         probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size)
         report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
+        tracker.log_report(report, _figures(config, fitted, report, splits))
         tracker.log_model(fitted)
         seconds = time.perf_counter() - started
-        summary = {"time/total_seconds": seconds, "model/parameters": float(fitted.parameters)}
-        tracker.log_report(report, _figures(config, fitted, report, splits), summary)
+        tracker.log_summary({"time/total_seconds": seconds, "model/parameters": fitted.parameters})
     _log_result(report, seconds, tracker.run_id)
-    return RunResult(tracker.run_id, report.metrics)
+    return RunResult(tracker.run_id, report.metrics, fitted.val_accuracy)
 
 
 def _pretrained(config: RunConfig) -> Pretrained | None:
@@ -86,13 +87,14 @@ def _pretrained(config: RunConfig) -> Pretrained | None:
 
 
 def _figures(config: RunConfig, fitted: Fitted, report: Report, splits: Splits) -> dict[str, Figure]:
-    first = next(iter(config.model.conv))
+    kernels = np.asarray(fitted.network.get_layer(next(iter(config.model.conv))).kernel)
+    bgr = fitted.network.get_layer("preprocess").channels == "bgr"
     return {
         "curves": figures.curves(fitted.history, f"{config.strategy.name} on {config.dataset.name}"),
         "confusion_matrix": figures.confusion_matrix(report, normalized=False),
         "confusion_matrix_normalized": figures.confusion_matrix(report, normalized=True),
         "predictions": figures.prediction_grid(report, splits.test),
-        "conv1_kernels": figures.conv1_kernels(np.asarray(fitted.network.get_layer(first).kernel)),
+        "conv1_kernels": figures.conv1_kernels(kernels[:, :, ::-1] if bgr else kernels),
     }
 
 

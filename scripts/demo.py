@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from alexnet_exp.config import compose_config
+from alexnet_exp.config.compose import compose_config
 from alexnet_exp.evaluation.compare import summarize
 from alexnet_exp.tracking.store import finished_runs
 

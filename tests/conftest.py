@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_exp.config import RunConfig, compose_config
+from alexnet_exp.config import RunConfig
+from alexnet_exp.config.compose import compose_config
 
 REPO = Path(__file__).parents[1]
 Compose = Callable[..., RunConfig]

@@ -2,17 +2,21 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from mlflow.entities import Run
 
-from alexnet_exp.config import config_from
-from alexnet_exp.config.load import to_dict
+from alexnet_exp.config import RunConfig, config_from
+from alexnet_exp.config.compose import compose_config
+from alexnet_exp.config.fingerprint import science
 from alexnet_exp.data import load_splits
+from alexnet_exp.errors import WeightsError
 from alexnet_exp.run import RunResult, run
 from tests.conftest import TINY, Compose
 
@@ -43,19 +47,33 @@ def artifacts(run_id: str) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
-def test_a_run_leaves_everything(store: str, tiny: Compose) -> None:
-    config = tiny("seed=0", "training.epochs=2", "run.study=s", "run.arm=a")
-    result = run(config, ["seed=0"])
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, RunConfig, RunResult]]:
+    """The store, configuration and result of a finished run that the tests of this module look at."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        words = ["dataset.limit_per_class=20", "training.epochs=2", "run.study=s", f"tracking.uri='{uri}'"]
+        config = compose_config([*TINY, "seed=0", *words])
+        yield uri, config, run(config, ["seed=0"])
+
+
+def test_a_run_leaves_everything(finished: tuple[str, RunConfig, RunResult]) -> None:
+    uri, _, result = finished
+    mlflow.set_tracking_uri(uri)
     found = stored(result)
     assert found.info.status == "FINISHED"
     assert found.data.metrics.keys() >= EPOCH_METRICS | FINAL_METRICS
     assert found.data.tags.keys() >= TAGS
     assert found.data.tags["seed"] == "0"
+    assert found.data.tags["arm"] == "none"
     assert len(found.data.tags["fingerprint"]) == 64
     assert found.data.params["model.norm.position"] == "before_activation"
     assert artifacts(result.run_id) >= ARTIFACTS
     history = mlflow.MlflowClient().get_metric_history(result.run_id, "val/accuracy")
     assert [point.step for point in history] == [0, 1]
+    assert history[-1].value == result.val_accuracy
     predictions = pd.read_parquet(
         mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="predictions/test.parquet")
     )
@@ -63,25 +81,40 @@ def test_a_run_leaves_everything(store: str, tiny: Compose) -> None:
     assert (predictions["label"] == predictions["prediction"]).mean() == pytest.approx(result.metrics["accuracy"])
 
 
-def test_the_same_config_and_seed_give_the_same_bits(store: str, tiny: Compose) -> None:
-    first, second = (run(tiny("augmentation=rotate_shift_shear_zoom"), []) for _ in range(2))
-    assert first.metrics == second.metrics
-    histories = [stored(result).data.metrics["train/loss"] for result in (first, second)]
-    assert histories[0] == histories[1]
-    assert stored(first).data.tags["fingerprint"] == stored(second).data.tags["fingerprint"]
-    other = run(tiny("augmentation=rotate_shift_shear_zoom", "seed=1"), [])
-    assert stored(other).data.metrics["train/loss"] != histories[0]
+def test_the_logged_model_is_self_contained_and_without_pickle(finished: tuple[str, RunConfig, RunResult]) -> None:
+    uri, _, result = finished
+    mlflow.set_tracking_uri(uri)
+    folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{result.run_id}/model"))
+    requirements = (folder / "requirements.txt").read_text()
+    assert all(f"{name}==" in requirements for name in ("keras", "tensorflow", "scikit-learn", "skops", "pydantic"))
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
+    assert "uint8" in (folder / "MLmodel").read_text()
+    code = "import sys; sys.modules['hydra'] = sys.modules['omegaconf'] = None; import alexnet_exp.serving"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder / "code", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_stored_configuration_composes_the_same_run(finished: tuple[str, RunConfig, RunResult]) -> None:
+    uri, config, result = finished
+    mlflow.set_tracking_uri(uri)
+    path = mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="config/config.yaml")
+    again = config_from(yaml.safe_load(Path(path).read_text()))
+    assert science(again) == science(config)
+    assert uri not in Path(path).read_text()
 
 
 @pytest.mark.parametrize("strategy", ["features_svm", "features_mlp", "finetune"])
 def test_transfer_from_an_earlier_run_loads_back_with_the_same_predictions(
-    store: str, tiny: Compose, strategy: str, tmp_path: Path
+    finished: tuple[str, RunConfig, RunResult], tiny: Compose, strategy: str, tmp_path: Path
 ) -> None:
-    source = run(tiny(), [])
+    uri, _, source = finished
     stages = ["strategy.stages=[{layers: [head], epochs: 1, learning_rate: 0.1}]"] if strategy == "finetune" else []
-    config = tiny(f"strategy={strategy}", "weights=run", f"weights.run_id={source.run_id}", *stages)
+    words = [f"strategy={strategy}", "weights=run", f"weights.run_id={source.run_id}", f"tracking.uri='{uri}'"]
+    config = tiny(*words, *stages)
     result = run(config, [])
-    assert stored(result).data.tags["weights_sha256"]
+    tags = stored(result).data.tags
+    assert tags["weights_sha256"]
+    assert tags["weights_run_id"] == source.run_id
     model = mlflow.pyfunc.load_model(f"runs:/{result.run_id}/model")
     test = load_splits(config.dataset, 32, tmp_path).test
     predictions = pd.read_parquet(
@@ -93,13 +126,27 @@ def test_transfer_from_an_earlier_run_loads_back_with_the_same_predictions(
     )
 
 
-def test_the_stored_configuration_composes_the_same_run(store: str, tiny: Compose) -> None:
-    import yaml
+def test_a_terminated_run_is_killed(store: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "alexnet_exp", *TINY, "training.epochs=500"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if "epoch 2/500" in line:
+                process.terminate()
+                break
+        process.stderr.read()
+        assert process.wait() == 143
+    mlflow.set_tracking_uri(store)
+    (found,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert found.info.status == "KILLED"
 
-    config = tiny()
-    result = run(config, [])
-    path = mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="config/config.yaml")
-    assert config_from(yaml.safe_load(Path(path).read_text())) == config == config_from(to_dict(config))
+
+def test_the_same_config_and_seed_give_the_same_bits(store: str, tiny: Compose) -> None:
+    first, second = (run(tiny("augmentation=rotate_shift_shear_zoom"), []) for _ in range(2))
+    assert first.metrics == second.metrics
+    histories = [stored(result).data.metrics["train/loss"] for result in (first, second)]
+    assert histories[0] == histories[1]
+    assert stored(first).data.tags["fingerprint"] == stored(second).data.tags["fingerprint"]
 
 
 def test_an_interrupted_run_is_killed_and_keeps_its_log(store: str, tiny: Compose, monkeypatch) -> None:
@@ -117,7 +164,7 @@ def test_an_interrupted_run_is_killed_and_keeps_its_log(store: str, tiny: Compos
 
 
 def test_a_sweep_survives_its_failing_job(store: str, tmp_path: Path) -> None:
-    sweep = ["-m", *TINY, "dataset.limit_per_class=20,1,19", "run.study=sweep"]
+    sweep = ["-m", *TINY, "dataset.limit_per_class=20", "optimizer.learning_rate=0.001,1e20,0.002", "run.study=sweep"]
     done = subprocess.run([sys.executable, "-m", "alexnet_exp", *sweep], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -125,16 +172,15 @@ def test_a_sweep_survives_its_failing_job(store: str, tmp_path: Path) -> None:
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert sorted(found.info.status for found in runs) == ["FAILED", "FINISHED", "FINISHED"]
     (failed,) = (found for found in runs if found.info.status == "FAILED")
-    assert failed.data.params["dataset.limit_per_class"] == "1"
+    assert failed.data.params["optimizer.learning_rate"] == "1e+20"
     log = mlflow.artifacts.load_text(f"runs:/{failed.info.run_id}/run.log")
-    assert "expected at least 3 images" in log
+    assert "the loss stays finite" in log
     assert "Traceback" in log
-    assert "expected at least 3 images" in failed.data.tags["error"]
+    assert "the loss stays finite" in failed.data.tags["error"]
 
 
-def test_an_unknown_run_as_source_of_weights_is_named(store: str, tmp_path: Path) -> None:
-    words = ["strategy=features_svm", "weights=run", "weights.run_id=0123456789abcdef0123456789abcdef"]
-    done = subprocess.run([sys.executable, "-m", "alexnet_exp", *words], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: weights.run_id: expected the id of a run")
-    assert "Traceback" not in done.stderr
+def test_an_unknown_run_as_source_of_weights_is_named(store: str, tiny: Compose) -> None:
+    with pytest.raises(WeightsError, match=r"^weights\.run_id: .*Received: 0123456789abcdef"):
+        run(tiny("strategy=features_svm", "weights=run", "weights.run_id=0123456789abcdef0123456789abcdef"), [])
+    (found,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert found.info.status == "FAILED"

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from alexnet_exp.config.geometry import minimum_input_size, output_sizes
-from alexnet_exp.config.schema import FeaturesMlp, FeaturesSvm, FileWeights, Finetune, NoWeights, RunConfig, Scratch
+from alexnet_exp.config.schema import (
+    Cosine,
+    FeaturesMlp,
+    FeaturesSvm,
+    FileWeights,
+    Finetune,
+    NoWeights,
+    RunConfig,
+    Scratch,
+)
 
 
 def cross_field_errors(config: RunConfig) -> list[str]:
@@ -14,6 +23,7 @@ def cross_field_errors(config: RunConfig) -> list[str]:
         *_shapes(config),
         *_placement(config),
         *_strategy(config),
+        *_schedule(config),
         *_files(config),
     ]
 
@@ -50,6 +60,11 @@ def _shapes(config: RunConfig) -> Iterator[str]:
             f"Received: {model.input_size}"
         )
     load_size = config.augmentation.load_size
+    if config.evaluation.views == "ten_crop" and (load_size or 0) <= model.input_size:
+        yield (
+            f"evaluation.views: expected augmentation.load_size above the model's input size, {model.input_size}, "
+            f"for ten_crop. Received: {load_size}"
+        )
     if load_size is not None and load_size < model.input_size:
         yield (
             f"augmentation.load_size: expected at least the model's input size, {model.input_size}. "
@@ -82,6 +97,10 @@ def _placement(config: RunConfig) -> Iterator[str]:
                 f"model.{where}.position: expected before_layer or before_activation where the head is among "
                 f"the layers: nothing follows its softmax. Received: {part.position}"
             )
+    if model.norm.kind != "none" and not model.norm.layers:
+        yield f"model.norm.layers: expected the layers that norm.kind={model.norm.kind} is for. Received: []"
+    if model.norm.lrn.size % 2 == 0:
+        yield f"model.norm.lrn.size: expected an odd number of channels. Received: {model.norm.lrn.size}"
     if model.norm.kind == "lrn" and (dense := [name for name in model.norm.layers if name not in model.conv]):
         yield f"model.norm.layers: expected convolutional layers alone for lrn. Received: {', '.join(dense)}"
 
@@ -104,6 +123,13 @@ def _strategy(config: RunConfig) -> Iterator[str]:
                 "strategy.scaling: expected none or standardize where activations can be negative. "
                 f"Received: sqrt_l2 with {config.model.activation}"
             )
+    if isinstance(config.strategy, Finetune) and not isinstance(config.weights, NoWeights):
+        trained = {layer for stage in config.strategy.stages for layer in stage.layers}
+        if frozen := [layer for layer in config.weights.fresh if layer not in trained]:
+            yield (
+                "strategy.stages: expected every layer that starts anew (weights.fresh) in a stage. "
+                f"Received: none with {', '.join(frozen)}"
+            )
     if config.training.loss == "mean_squared_error" and config.training.label_smoothing:
         yield (
             "training.label_smoothing: expected 0 for the mean squared error. "
@@ -111,12 +137,27 @@ def _strategy(config: RunConfig) -> Iterator[str]:
         )
 
 
+def _schedule(config: RunConfig) -> Iterator[str]:
+    epochs = {"training.epochs": config.training.epochs}
+    if isinstance(config.strategy, Finetune):
+        epochs = {
+            f"strategy.stages.{number}.epochs": stage.epochs for number, stage in enumerate(config.strategy.stages)
+        }
+    if isinstance(config.schedule, Cosine):
+        for name, count in epochs.items():
+            if config.schedule.warmup_epochs >= count:
+                yield (
+                    f"schedule.warmup_epochs: expected fewer than {name}, {count}. "
+                    f"Received: {config.schedule.warmup_epochs}"
+                )
+
+
 def _files(config: RunConfig) -> Iterator[str]:
     dataset = config.dataset
     if dataset.source == "images":
         if dataset.root is None:
             yield "dataset.root: expected a folder or an archive of class folders. Received: null"
-        elif not Path(dataset.root).exists():
+        elif not Path(dataset.root).expanduser().exists():
             yield (
                 f"dataset.root: expected the folder or archive of {dataset.name} at {dataset.root}: put it there, "
                 f"or set ALEXNET_EXP_DATA to the folder that holds it. Received: no such file"

@@ -8,7 +8,7 @@ from alexnet_exp.config.load import to_dict
 from alexnet_exp.config.schema import RunConfig
 
 NOT_SCIENCE = ("run", "tracking", "paths")
-LOCATIONS = {"dataset": ("root",), "weights": ("path", "url", "checksum", "models", "run_id")}
+LOCATIONS = {"dataset": ("root",), "weights": ("name", "kind", "path", "url", "checksum", "models", "run_id")}
 
 
 def science(config: RunConfig) -> dict[str, Any]:

@@ -1,11 +1,8 @@
 """From Hydra's composed mapping to a checked `RunConfig`; every error at once, one line each."""
 
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from pydantic import TypeAdapter, ValidationError
 
 from alexnet_exp.config.checks import cross_field_errors
@@ -13,7 +10,6 @@ from alexnet_exp.config.schema import RunConfig
 from alexnet_exp.errors import ConfigError
 
 QUOTE = "'"  # around names in messages of pydantic
-CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def config_from(mapping: dict[str, Any]) -> RunConfig:
@@ -32,13 +28,6 @@ def config_from(mapping: dict[str, Any]) -> RunConfig:
     if errors := cross_field_errors(config):
         raise ConfigError("\n".join(errors))
     return config
-
-
-def compose_config(overrides: list[str]) -> RunConfig:
-    """Composes and checks a configuration outside of the command line: `compose_config(["model=alexnet"])`."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose("config", overrides=overrides)
-    return config_from(OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
 
 
 def to_dict(value: Any) -> dict[str, Any]:

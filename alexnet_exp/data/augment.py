@@ -46,7 +46,8 @@ def augment(
     else:
         return images
     if config.pca_color:
-        normal = math.sqrt(2) * ops.erfinv(2 * draws[:, COLOR] - 1)
+        uniform = ops.clip(draws[:, COLOR], 1e-6, 1 - 1e-6)  # erfinv is infinite at the ends
+        normal = math.sqrt(2) * ops.erfinv(2 * uniform - 1)
         pixels += ops.matmul(config.pca_color * normal, color_components)[:, None, None, :]
     return ops.cast(ops.clip(ops.round(pixels), 0, 255), "uint8")
 

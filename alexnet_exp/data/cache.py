@@ -21,7 +21,7 @@ from alexnet_exp.data.files import read_images, stat_signature
 from alexnet_exp.errors import DataError
 
 log = logging.getLogger(__name__)
-LAYOUT = 1  # part of the key: raise it when decoding or the files' layout change
+LAYOUT = 2  # part of the key: raise it when decoding or the files' layout change
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,15 @@ def decoded_images(
     identity = [LAYOUT, stat_signature(root, names), names, size, resize]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
     folder = cache / "images" / key
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.exists():
-            _decode_into(folder, root, names, size, resize, on_bad_image)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.exists():
+                _decode_into(folder, root, names, size, resize, on_bad_image)
+    except OSError as error:
+        raise DataError(
+            f"paths.cache: expected a folder to write images to (ALEXNET_EXP_CACHE). Received: {cache} ({error})"
+        ) from None
     index = json.loads((folder / "index.json").read_text())
     if index["bad"]:
         first, reason = next(iter(index["bad"].items()))
@@ -81,11 +86,14 @@ def _decode_into(folder: Path, root: Path, names: list[str], size: int, resize: 
 
 
 def _decode_all(root: Path, names: list[str], size: int, resize: Resize) -> Iterator[tuple[str, np.ndarray | BadImage]]:
-    def decode_one(named: tuple[str, bytes]) -> tuple[str, np.ndarray | BadImage]:
+    def decode_one(named: tuple[str, bytes | Exception]) -> tuple[str, np.ndarray | BadImage]:
+        name, content = named
+        if isinstance(content, Exception):
+            return name, BadImage(str(content))
         try:
-            return named[0], decode(named[1], size, resize)
+            return name, decode(content, size, resize)
         except BadImage as error:
-            return named[0], error
+            return name, error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         contents = read_images(root, names)

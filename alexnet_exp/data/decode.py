@@ -33,8 +33,9 @@ def decode(content: bytes, size: int, resize: Resize) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as image:
             image.draft("RGB", (size, size))
             return to_square(_to_rgb(ImageOps.exif_transpose(image)), size, resize)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise BadImage(str(error)) from None
+    except Exception as error:  # Pillow's plugins raise many kinds for bytes that make no sense
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise BadImage(reason or type(error).__name__) from None
 
 
 def to_square(image: Image.Image, size: int, resize: Resize) -> np.ndarray:
@@ -45,11 +46,16 @@ def to_square(image: Image.Image, size: int, resize: Resize) -> np.ndarray:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        grey = np.asarray(image, dtype=np.float64)
-        scale = 257.0 if grey.max(initial=0) > 255 else 1.0
-        return Image.fromarray(np.clip(grey / scale, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode.startswith("I"):  # 16 bits
+        return _from_grey(np.asarray(image, np.float64) / 257)
+    if image.mode == "F":
+        grey = np.asarray(image, np.float64)
+        return _from_grey(grey * 255 if grey.max(initial=0) <= 1 else grey)
     if image.has_transparency_data:
         solid = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(solid, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
+
+
+def _from_grey(grey: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8)).convert("RGB")

@@ -1,16 +1,23 @@
 """Image files of a folder or an archive of class folders."""
 
+import logging
+import lzma
 import os
+import posixpath
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from alexnet_exp.errors import DataError
+
+log = logging.getLogger(__name__)
 
 PARTS = {
     "train": "train",
@@ -21,6 +28,7 @@ PARTS = {
     "test": "test",
     "testing": "test",
 }
+UNREADABLE = (OSError, EOFError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True)
@@ -42,14 +50,14 @@ def list_images(root: Path) -> list[ImageFile]:
       root: a folder, or a .zip or .tar archive (also compressed).
 
     Raises:
-      DataError: when there are no images, or fewer than two classes.
+      DataError: when there are no images, fewer than two classes, or part folders beside others.
     """
-    paths = sorted(path for name in _names(root) if _is_image(path := PurePosixPath(name)))
+    names = sorted({posixpath.normpath(name) for name in _names(root)})
+    paths = [path for name in names if _is_image(path := PurePosixPath(name))]
     if not paths:
         raise DataError(f"dataset.root: expected images in class folders. Received: {root} with no image")
     depth = _common_depth(paths)
-    tops = {path.parts[depth].lower() for path in paths if len(path.parts) > depth + 1}
-    has_parts = bool(tops) and tops <= PARTS.keys()
+    has_parts = _has_parts(root, {path.parts[depth] for path in paths if len(path.parts) > depth + 1})
     images = []
     for path in paths:
         folders = path.parts[depth:-1]
@@ -63,57 +71,98 @@ def list_images(root: Path) -> list[ImageFile]:
             f"dataset.root: expected at least two class folders with images. "
             f"Received: {root} with {', '.join(found) or 'images outside of class folders alone'}"
         )
+    _log_ignored(names, len(paths) - len(images))
     return images
 
 
-def read_images(root: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Yields (name, content) of the named files, in the order in which the archive holds them."""
+def read_images(root: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes | Exception]]:
+    """Yields (name, content or why it cannot be read) of the named files, in the order of the archive.
+
+    Raises:
+      DataError: when the archive itself is damaged.
+    """
     wanted = set(names)
-    if root.is_dir():
-        for name in sorted(wanted):
-            yield name, (root / name).read_bytes()
-    elif zipfile.is_zipfile(root):
-        with zipfile.ZipFile(root) as archive:
-            for entry in archive.infolist():
-                if entry.filename in wanted:
-                    yield entry.filename, archive.read(entry)
-    else:
-        with tarfile.open(root) as archive:
-            for member in archive:
-                if member.name in wanted and (file := archive.extractfile(member)):
-                    yield member.name, file.read()
+    try:
+        if root.is_dir():
+            for name in sorted(wanted):
+                yield name, _content((root / name).read_bytes)
+        elif zipfile.is_zipfile(root):
+            with zipfile.ZipFile(root) as archive:
+                for entry in archive.infolist():
+                    if (name := posixpath.normpath(entry.filename)) in wanted:
+                        wanted.remove(name)
+                        yield name, _content(partial(archive.read, entry))
+        else:
+            with tarfile.open(root) as tar:
+                for member in tar:
+                    if (name := posixpath.normpath(member.name)) in wanted and (file := tar.extractfile(member)):
+                        wanted.remove(name)
+                        yield name, file.read()
+    except UNREADABLE as error:
+        raise DataError(f"dataset.root: expected a whole archive. Received: {root}, damaged ({error})") from None
 
 
 def stat_signature(root: Path, names: list[str]) -> list[tuple[str, int, int]]:
     """Name, size and time of change of the files that hold the images: equal means unchanged."""
     files = [root / name for name in names] if root.is_dir() else [root]
-    return [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+    stats = [(file, file.stat() if file.exists() else file.lstat()) for file in files]
+    return [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+
+
+def _content(read: Callable[[], bytes]) -> bytes | Exception:
+    try:
+        return read()
+    except UNREADABLE as error:
+        return error
 
 
 def _names(root: Path) -> list[str]:
     try:
         if root.is_dir():
-            walk = os.walk(root, followlinks=True)
-            return [(Path(folder) / name).relative_to(root).as_posix() for folder, _, names in walk for name in names]
+            return list(_walk(root, "", frozenset()))
         if zipfile.is_zipfile(root):
             with zipfile.ZipFile(root) as archive:
-                return archive.namelist()
-        with tarfile.open(root) as archive:
-            return [member.name for member in archive if member.isfile()]
-    except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+                return [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+        with tarfile.open(root) as tar:
+            return [member.name for member in tar if member.isfile()]
+    except UNREADABLE as error:
         raise DataError(
             f"dataset.root: expected a folder or a readable .zip or .tar archive. Received: {root} ({error})"
         ) from None
 
 
+def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
+    """Files below a folder. Links to folders are followed, but not back into one that they lie in."""
+    above |= {os.path.realpath(folder)}
+    for entry in os.scandir(folder):
+        if not entry.is_dir():
+            yield prefix + entry.name
+        elif os.path.realpath(entry.path) not in above:
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above)
+
+
 @cache
 def _extensions() -> frozenset[str]:
-    return frozenset(Image.registered_extensions())
+    Image.init()
+    return frozenset(extension for extension, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
 def _is_image(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return not hidden and path.suffix.lower() in _extensions()
+    return not _is_hidden(path) and path.suffix.lower() in _extensions()
+
+
+def _has_parts(root: Path, tops: set[str]) -> bool:
+    parts = {top for top in tops if top.lower() in PARTS}
+    if len(parts) > 1 and parts != tops:
+        raise DataError(
+            f"dataset.root: expected train, val and test folders alone, or class folders alone. "
+            f"Received: {root} with {', '.join(sorted(parts))} beside {', '.join(sorted(tops - parts))}"
+        )
+    return bool(tops) and parts == tops
 
 
 def _common_depth(paths: list[PurePosixPath]) -> int:
@@ -127,3 +176,12 @@ def _common_depth(paths: list[PurePosixPath]) -> int:
     if not below:
         return max(0, len(shared) - 1)
     return next((depth for depth, name in enumerate(shared) if name.lower() in PARTS), len(shared))
+
+
+def _log_ignored(names: list[str], outside: int) -> None:
+    others = [path for name in names if not _is_image(path := PurePosixPath(name)) and not _is_hidden(path)]
+    kinds = Counter(path.suffix.lower() or "no extension" for path in others)
+    if kinds:
+        log.warning("ignored files that are not images: %s", ", ".join(f"{n} {kind}" for kind, n in kinds.items()))
+    if outside:
+        log.warning("ignored %d images outside of class folders", outside)

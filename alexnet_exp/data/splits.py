@@ -1,6 +1,7 @@
 """Stratified, seeded train, val and test parts of a dataset."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,8 @@ from alexnet_exp.data.cache import decoded_images
 from alexnet_exp.data.digits import digits_images
 from alexnet_exp.data.files import list_images
 from alexnet_exp.errors import DataError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,18 +86,25 @@ def load_splits(dataset: DatasetConfig, size: int, cache: Path) -> Splits:
     train = np.flatnonzero(parts == "train")
     val = np.flatnonzero(parts == "val")
     test = np.flatnonzero(parts == "test")
-    rng = np.random.default_rng(dataset.split_seed)
     labels = everything.labels
     if not len(test):
-        train, test = _hold_out(train, labels, dataset.test_fraction, class_names, rng)
+        train, test = _hold_out(train, everything, class_names, dataset.test_fraction, (dataset.split_seed, "test"))
     if dataset.limit_per_class is not None:
-        train = _limit(train, labels, dataset.limit_per_class, rng)
+        train = _limit(train, everything, class_names, dataset.limit_per_class, (dataset.split_seed, "limit"))
     if not len(val):
-        train, val = _hold_out(train, labels, dataset.val_fraction, class_names, rng)
+        train, val = _hold_out(train, everything, class_names, dataset.val_fraction, (dataset.split_seed, "val"))
     for name, part in (("train", train), ("val", val), ("test", test)):
         if missing := [class_names[label] for label in sorted(set(labels) - set(labels[part]))]:
             raise DataError(f"dataset {dataset.name}: expected every class in {name}. Received: none of {missing[0]}")
-    return Splits(everything.subset(train), everything.subset(val), everything.subset(test), class_names)
+    splits = Splits(everything.subset(train), everything.subset(val), everything.subset(test), class_names)
+    _warn_of_leaks(splits)
+    return splits
+
+
+def _warn_of_leaks(splits: Splits) -> None:
+    learned = {*splits.train.digests, *splits.val.digests}
+    if leaked := sum(digest in learned for digest in splits.test.digests):
+        log.warning("%d of %d test images are also in train or val, pixel by pixel", leaked, len(splits.test))
 
 
 def _load(dataset: DatasetConfig, size: int, cache: Path) -> tuple[ImageSet, list[str], np.ndarray]:
@@ -104,10 +114,16 @@ def _load(dataset: DatasetConfig, size: int, cache: Path) -> tuple[ImageSet, lis
         digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in store]
         rows: Sequence[int] = range(len(store))
     else:
-        root = Path(str(dataset.root))
+        root = Path(str(dataset.root)).expanduser()
         files = list_images(root)
+        if dataset.classes is not None:
+            _chosen_classes(dataset, [file.class_name for file in files])
+            files = [file for file in files if file.class_name in dataset.classes]
         decoded = decoded_images(root, [file.name for file in files], size, dataset.resize, dataset.on_bad_image, cache)
+        whole = {file.class_name for file in files}
         files = [file for file in files if file.name in decoded.rows]
+        if lost := sorted(whole - {file.class_name for file in files}):
+            raise DataError(f"{root}: expected a readable image in every class. Received: none in {', '.join(lost)}")
         store, names = decoded.pixels, [file.name for file in files]
         classes, parts = [file.class_name for file in files], [file.part or "train" for file in files]
         rows, digests = [decoded.rows[name] for name in names], [decoded.digests[name] for name in names]
@@ -124,25 +140,25 @@ def _chosen_classes(dataset: DatasetConfig, classes: list[str]) -> list[str]:
     if dataset.classes is None:
         return available
     unknown = [name for name in dataset.classes if name not in available]
-    if unknown or len(set(dataset.classes)) < 2:
+    if unknown or len(set(dataset.classes)) < len(dataset.classes):
         raise DataError(
-            f"dataset.classes: expected two or more classes. Options: {', '.join(available)}. "
+            f"dataset.classes: expected different classes of the data. Options: {', '.join(available)}. "
             f"Received: {', '.join(dataset.classes)}"
         )
     return list(dataset.classes)
 
 
 def _hold_out(
-    index: np.ndarray, labels: np.ndarray, fraction: float, class_names: list[str], rng: np.random.Generator
+    index: np.ndarray, everything: ImageSet, class_names: list[str], fraction: float, key: tuple[int, str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Splits `index` into what stays and what is held out: `fraction` of each class, but at least one image."""
     stays, held = [], []
     for label, name in enumerate(class_names):
-        members = rng.permutation(index[labels[index] == label])
+        members = _shuffled(index[everything.labels[index] == label], name, key)
         if len(members) < 2:
             raise DataError(
-                f"class {name}: expected at least 3 images, to have one each to train, validate and test on. "
-                f"Received: too few to split"
+                f"class {name}: expected at least 3 images, one each to train, validate and test on. "
+                f"Received: {len(members)} left to cut a {key[1]} part from"
             )
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         held.append(members[:count])
@@ -150,7 +166,16 @@ def _hold_out(
     return np.sort(np.concatenate(stays)), np.sort(np.concatenate(held))
 
 
-def _limit(index: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def _limit(
+    index: np.ndarray, everything: ImageSet, class_names: list[str], count: int, key: tuple[int, str]
+) -> np.ndarray:
     """At most `count` images of each class; a larger count keeps the images of a smaller one."""
-    members = (rng.permutation(index[labels[index] == label]) for label in np.unique(labels[index]))
+    of_class = (index[everything.labels[index] == label] for label in range(len(class_names)))
+    members = (_shuffled(some, name, key) for name, some in zip(class_names, of_class, strict=True))
     return np.sort(np.concatenate([some[:count] for some in members]))
+
+
+def _shuffled(members: np.ndarray, class_name: str, key: tuple[int, str]) -> np.ndarray:
+    """In an order that the other classes do not change, so that a part of the classes has the same test images."""
+    seed = int.from_bytes(hashlib.sha256(f"{key} {class_name}".encode()).digest()[:8])
+    return np.random.default_rng(seed).permutation(members)

@@ -61,7 +61,7 @@ def build_alexnet(model: ModelConfig, classes: int) -> keras.Model:
 
 def block_of(layer: str) -> str:
     """The name of the layer with weights that a Keras layer belongs to: `conv1_norm` -> `conv1`."""
-    return layer.removesuffix("_norm").removesuffix("_dropout").removesuffix("_activation")
+    return layer.split("_")[0]
 
 
 def cut_network(network: keras.Model, cut: str) -> keras.Model:

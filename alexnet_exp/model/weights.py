@@ -4,6 +4,7 @@ import hashlib
 import logging
 import zipfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -35,6 +36,15 @@ class Pretrained:
     preprocess: Preprocess
     sha256: str
     metadata: WeightsMetadata | None
+
+    @cached_property
+    def content_sha256(self) -> str:
+        """SHA-256 of the weights themselves: the same for the same values in another file or format."""
+        digest = hashlib.sha256(repr(self.preprocess).encode())
+        for name, value in sorted(self.values.items()):
+            digest.update(f"{name} {value.dtype} {value.shape}".encode())
+            digest.update(value.tobytes())
+        return digest.hexdigest()
 
 
 def read_weights(path: Path) -> Pretrained:

@@ -19,7 +19,7 @@ from alexnet_exp.data.batches import array_feed
 from alexnet_exp.model.alexnet import cut_network
 from alexnet_exp.model.weights import Pretrained
 from alexnet_exp.strategy.fitted import Fitted
-from alexnet_exp.strategy.network import fitted_network, pretrained_network
+from alexnet_exp.strategy.network import as_fitted, build_network
 from alexnet_exp.training.activations import outputs
 from alexnet_exp.training.fit import Metrics, OnEpoch, Stage, fit
 
@@ -41,7 +41,7 @@ def features_svm(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
     scaled = (scaling.transform(train), scaling.transform(val))
     history: list[dict[str, Any]] = []
     best, best_accuracies = None, (-1.0, -1.0)
-    for step, c in enumerate(strategy.c):
+    for step, c in enumerate(sorted(strategy.c)):
         machine = _machine(strategy, c, config.seed).fit(scaled[0], labels[0])
         accuracies = machine.score(scaled[1], labels[1]), machine.score(scaled[0], labels[0])
         metrics: Metrics = {"svm/c": c, "train/accuracy": accuracies[1], "val/accuracy": accuracies[0]}
@@ -54,7 +54,7 @@ def features_svm(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
     folds = min(CALIBRATION_FOLDS, int(np.bincount(both).min()))
     calibrated = CalibratedClassifierCV(clone(best), method="temperature", cv=folds, ensemble=False)
     classifier = Pipeline([*clone(scaling).steps, ("svm", calibrated)]).fit(np.concatenate([train, val]), both)
-    return fitted_network(extractor, config, splits, history, classifier)
+    return as_fitted(extractor, config, splits, history, classifier)
 
 
 def features_mlp(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
@@ -74,7 +74,7 @@ def features_mlp(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
         stage.epochs,
     )
     history = fit(head, feed, stage, config.training, config.optimizer, config.schedule, on_epoch)
-    return fitted_network(extractor, config, splits, history, head)
+    return as_fitted(extractor, config, splits, history, head)
 
 
 def _extract(
@@ -83,7 +83,7 @@ def _extract(
     """The cut network, and the features of train and val."""
     if pretrained is None:
         log.warning("features of a random network: weights=file or weights=run brings pretrained layers")
-    extractor = cut_network(pretrained_network(config, len(splits.class_names), pretrained), cut)
+    extractor = cut_network(build_network(config, len(splits.class_names), pretrained), cut)
     views, batch_size = config.evaluation.views, config.evaluation.batch_size
     train, val = (outputs(extractor, part, views, batch_size) for part in (splits.train, splits.val))
     log.info("%d features of %d + %d images", train.shape[1], len(train), len(val))
@@ -105,7 +105,7 @@ def _scaling(strategy: FeaturesSvm, seed: int) -> Pipeline:
 def _machine(strategy: FeaturesSvm, c: float, seed: int) -> LinearSVC | SVC:
     if strategy.kernel == "linear":
         return LinearSVC(C=c, random_state=seed, max_iter=5000)
-    return SVC(C=c, kernel="rbf", random_state=seed)
+    return SVC(C=c, kernel="rbf", break_ties=True, random_state=seed)
 
 
 def _mlp(features: np.ndarray, classes: int, strategy: FeaturesMlp) -> keras.Model:

@@ -1,6 +1,7 @@
 """Layer-wise fine-tuning: in each stage the chosen layers train, the others stay as they are to the last bit."""
 
 import logging
+from typing import Any
 
 import keras
 
@@ -9,7 +10,7 @@ from alexnet_exp.data import Splits
 from alexnet_exp.model.alexnet import block_of
 from alexnet_exp.model.weights import Pretrained
 from alexnet_exp.strategy.fitted import Fitted
-from alexnet_exp.strategy.network import fit_images, fitted_network, pretrained_network
+from alexnet_exp.strategy.network import as_fitted, build_network, fit_images
 from alexnet_exp.training.fit import OnEpoch, Stage
 
 log = logging.getLogger(__name__)
@@ -18,16 +19,16 @@ log = logging.getLogger(__name__)
 def finetune(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
     """Trains the stages of `strategy.stages` in order, each with an optimizer of its own."""
     assert isinstance(config.strategy, Finetune)
-    network = pretrained_network(config, len(splits.class_names), pretrained)
-    history = []
+    network = build_network(config, len(splits.class_names), pretrained)
+    history: list[dict[str, Any]] = []
     first_epoch = 0
     for number, plan in enumerate(config.strategy.stages, start=1):
         freeze_all_but(network, plan.layers, config.model.layers)
         name = f"stage {number}/{len(config.strategy.stages)}"
         stage = Stage(name, range(first_epoch, first_epoch + plan.epochs), plan.learning_rate)
         history += fit_images(network, config, splits, stage, on_epoch)
-        first_epoch += plan.epochs
-    return fitted_network(network, config, splits, history)
+        first_epoch = history[-1]["epoch"] + 1  # early stopping may have ended the stage
+    return as_fitted(network, config, splits, history)
 
 
 def freeze_all_but(network: keras.Model, train: list[str], layers: list[str]) -> None:

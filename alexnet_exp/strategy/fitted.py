@@ -31,6 +31,7 @@ class Fitted:
       load_size: height and width of the images that `predict_proba` takes, in pixels.
       class_names: one for each column of the probabilities.
       history: for each epoch (or setting) its metrics.
+      kept: the index in `history` of the epoch (or setting) whose weights these are.
     """
 
     network: keras.Model
@@ -39,6 +40,7 @@ class Fitted:
     load_size: int
     class_names: list[str]
     history: list[dict[str, Any]] = field(default_factory=list)
+    kept: int = -1
 
     def predict_proba(self, images: ImageSet, batch_size: int) -> np.ndarray:
         """Probabilities float32 `[N, classes]` of images of `load_size` pixels."""
@@ -49,6 +51,11 @@ class Fitted:
             result = self.classifier.predict_proba(result)
         return np.asarray(result, np.float32)
 
+    @property
+    def val_accuracy(self) -> float:
+        """Accuracy on val of the epoch (or setting) that was kept."""
+        return float(self.history[self.kept]["val/accuracy"])
+
     @cached_property
     def parameters(self) -> int:
         """Number of weights of the networks; a scikit-learn classifier's are not counted."""
@@ -58,9 +65,9 @@ class Fitted:
     def save(self, folder: Path) -> None:
         """Writes `network.keras`, `classifier.keras` or `classifier.skops`, and `fitted.json` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.network.save(folder / "network.keras")
+        _without_optimizer(self.network).save(folder / "network.keras")
         if isinstance(self.classifier, keras.Model):
-            self.classifier.save(folder / "classifier.keras")
+            _without_optimizer(self.classifier).save(folder / "classifier.keras")
         elif self.classifier is not None:
             skops.io.dump(self.classifier, folder / "classifier.skops")
         settings = {"views": self.views, "load_size": self.load_size, "class_names": self.class_names}
@@ -76,3 +83,8 @@ def load_fitted(folder: Path) -> Fitted:
     elif (folder / "classifier.skops").exists():
         classifier = skops.io.load(folder / "classifier.skops", trusted=SKOPS_TRUSTED)
     return Fitted(network=network, classifier=classifier, **json.loads((folder / "fitted.json").read_text()))
+
+
+def _without_optimizer(network: keras.Model) -> keras.Model:
+    """The same layers, not compiled: the state of Adam is twice the size of the weights."""
+    return keras.Model(network.inputs, network.outputs, name=network.name)

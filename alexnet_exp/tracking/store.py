@@ -9,6 +9,8 @@ from filelock import FileLock
 from alexnet_exp.errors import UserError, WeightsError
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is away: an error in seconds
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
@@ -34,11 +36,15 @@ def open_store(uri: str | None, experiment: str) -> str:
     with FileLock(MLRUNS / ".mlflow.lock"):
         try:
             if found := mlflow.get_experiment_by_name(experiment):
+                if found.lifecycle_stage != "active":
+                    raise UserError(f"tracking.experiment: expected one that is not deleted. Received: {experiment}")
                 return found.experiment_id
             artifacts = None if uri else (MLRUNS / "artifacts" / experiment).as_uri()
             return mlflow.create_experiment(experiment, artifact_location=artifacts)
         except MlflowException as error:
-            raise UserError(f"tracking.uri: expected a store that answers. Received: {uri} ({error})") from None
+            raise UserError(
+                f"tracking.uri: expected a store that answers. Received: {mlflow.get_tracking_uri()} ({_short(error)})"
+            ) from None
 
 
 def download_weights(run_id: str, folder: Path) -> Path:
@@ -52,9 +58,11 @@ def download_weights(run_id: str, folder: Path) -> Path:
     except (MlflowException, OSError) as error:
         raise WeightsError(
             f"weights.run_id: expected the id of a run with a model in {mlflow.get_tracking_uri()}. "
-            f"Received: {run_id} ({str(error).splitlines()[0]})"
+            f"Received: {run_id} ({_short(error)})"
         ) from None
-    return next(Path(model).rglob("network.keras"))
+    if not (files := list(Path(model).rglob("network.keras"))):
+        raise WeightsError(f"weights.run_id: expected a run with a network. Received: {run_id}, a model without one")
+    return files[0]
 
 
 def finished_runs(uri: str | None, experiment: str, study: str) -> pd.DataFrame:
@@ -63,3 +71,7 @@ def finished_runs(uri: str | None, experiment: str, study: str) -> pd.DataFrame:
     query = f"attributes.status = 'FINISHED' and tags.study = '{study}'"
     runs = mlflow.search_runs([experiment_id], query, output_format="list", max_results=50_000)
     return pd.DataFrame([{"run_id": run.info.run_id} | run.data.tags | run.data.metrics for run in runs])
+
+
+def _short(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:300]

@@ -22,6 +22,7 @@ from mlflow.types import Schema, TensorSpec
 import alexnet_exp
 from alexnet_exp.config import RunConfig, to_dict
 from alexnet_exp.config.fingerprint import flatten, science
+from alexnet_exp.config.schema import RunWeights
 from alexnet_exp.evaluation.metrics import Report
 from alexnet_exp.strategy import Fitted
 from alexnet_exp.tracking.store import MODEL
@@ -32,8 +33,8 @@ SCENARIOS = {
     "features_svm": "feature extraction",
     "features_mlp": "feature extraction",
 }
-REQUIREMENTS = ["tensorflow", "keras", "scikit-learn", "numpy", "pandas", "pillow", "pydantic", "safetensors", "skops"]
-REQUIREMENTS += ["filelock", "rich"]
+REQUIREMENTS = ["tensorflow", "keras", "scikit-learn", "numpy", "pillow", "pydantic", "skops", "filelock", "rich"]
+NONE = "none"  # the value of a tag that has none: MLflow filters by tags that are there
 PARAMS_A_CALL = 100  # MLflow takes no more
 PARAM_LENGTH = 6000
 
@@ -53,15 +54,17 @@ class Tracker:
     def log_epoch(self, step: int, metrics: dict[str, float]) -> None:
         mlflow.log_metrics(metrics, step=step)
 
-    def log_report(self, report: Report, figures: dict[str, Figure], summary: dict[str, float]) -> None:
+    def log_summary(self, metrics: dict[str, float]) -> None:
+        mlflow.log_metrics(metrics)
+
+    def log_report(self, report: Report, figures: dict[str, Figure]) -> None:
         """Logs test metrics, figures and per-example predictions.
 
         Args:
           report: of the test images.
           figures: by name; each becomes `figures/<name>.png`.
-          summary: further metrics with their whole names.
         """
-        mlflow.log_metrics({f"test/{name}": value for name, value in report.metrics.items()} | summary)
+        mlflow.log_metrics({f"test/{name}": value for name, value in report.metrics.items()})
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "figures").mkdir()
@@ -102,23 +105,25 @@ def tracked_run(config: RunConfig, experiment_id: str, overrides: list[str]) -> 
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("alexnet_exp")
         logger.addHandler(handler)
-        run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=_tags(config))
         status = "KILLED"
         try:
+            run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=_tags(config))
             _log_config(config, overrides)
             yield Tracker(run.info.run_id)
             status = "FINISHED"
         except Exception as error:
             status = "FAILED"
-            mlflow.set_tag("error", f"{type(error).__name__}: {error}"[:PARAM_LENGTH])
             record = logger.makeRecord(__name__, logging.ERROR, __file__, 0, "the run failed", (), sys.exc_info())
             handler.emit(record)
+            mlflow.set_tag("error", f"{type(error).__name__}: {error}"[:PARAM_LENGTH])
             raise
         finally:
             logger.removeHandler(handler)
             handler.close()
-            mlflow.log_artifact(str(log_file))
-            mlflow.end_run(status)
+            try:
+                mlflow.log_artifact(str(log_file))
+            finally:
+                mlflow.end_run(status)
 
 
 def _tags(config: RunConfig) -> dict[str, str]:
@@ -129,10 +134,12 @@ def _tags(config: RunConfig) -> dict[str, str]:
         "model": config.model.name,
         "weights": config.weights.name,
         "seed": str(config.seed),
-        "study": config.run.study,
-        "arm": config.run.arm,
-    } | _git_state()
-    return {name: value for name, value in tags.items() if value is not None}
+        "study": config.run.study or NONE,
+        "arm": config.run.arm or NONE,
+    }
+    if isinstance(config.weights, RunWeights):
+        tags["weights_run_id"] = config.weights.run_id
+    return tags | _git_state()
 
 
 def _git_state() -> dict[str, str]:
@@ -145,13 +152,15 @@ def _git_state() -> dict[str, str]:
     try:
         return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
     except (OSError, subprocess.CalledProcessError):
-        return {}
+        return {"git_commit": NONE, "git_dirty": NONE}
 
 
 def _log_config(config: RunConfig, overrides: list[str]) -> None:
     params = [(name, str(value)[:PARAM_LENGTH]) for name, value in flatten(science(config)).items()]
     for start in range(0, len(params), PARAMS_A_CALL):
         mlflow.log_params(dict(params[start : start + PARAMS_A_CALL]))
-    mlflow.log_text(yaml.safe_dump(to_dict(config), sort_keys=False), "config/config.yaml")
+    settings = to_dict(config)
+    settings["tracking"]["uri"] = None  # it may hold a password
+    mlflow.log_text(yaml.safe_dump(settings, sort_keys=False), "config/config.yaml")
     mlflow.log_text(yaml.safe_dump(overrides), "config/overrides.yaml")
     mlflow.log_text(" ".join(sys.argv), "config/command.txt")

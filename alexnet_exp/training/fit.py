@@ -1,6 +1,7 @@
 """One stage of training: compile, fit, and a record of each epoch."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from rich.progress import TaskID
 from alexnet_exp.config.schema import OptimizerConfig, ScheduleConfig, TrainingConfig
 from alexnet_exp.console import progress_bar
 from alexnet_exp.data.batches import Feed
+from alexnet_exp.errors import TrainingDiverged
 from alexnet_exp.training.optimizer import build_optimizer, keras_metric, plateau_callbacks
 
 log = logging.getLogger(__name__)
@@ -56,16 +58,20 @@ def fit(
         metrics=["accuracy"],
     )
     record = EpochRecord(stage, feed.examples, on_epoch)
-    callbacks = [*plateau_callbacks(schedule), *_stopping(training), record, ProgressBar(stage, feed.steps)]
-    network.fit(
-        feed.train,
-        validation_data=feed.val,
-        epochs=epochs,
-        steps_per_epoch=feed.steps,
-        verbose=0,
-        shuffle=False,
-        callbacks=callbacks,
-    )
+    bar = ProgressBar(stage, feed.steps)  # before the record: the bar is gone when the epoch's line is written
+    callbacks = [*plateau_callbacks(schedule), *_stopping(training), bar, record]
+    try:
+        network.fit(
+            feed.train,
+            validation_data=feed.val,
+            epochs=epochs,
+            steps_per_epoch=feed.steps,
+            verbose=0,
+            shuffle=False,
+            callbacks=callbacks,
+        )
+    finally:
+        bar.stop()
     return record.history
 
 
@@ -79,6 +85,7 @@ class EpochRecord(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = self.train_ended = time.perf_counter()
+        self.learning_rate = float(self.model.optimizer.learning_rate)
 
     def on_test_begin(self, logs: Any = None) -> None:
         self.train_ended = time.perf_counter()
@@ -90,11 +97,16 @@ class EpochRecord(keras.callbacks.Callback):
             "train/accuracy": logs["accuracy"],
             "val/loss": logs["val_loss"],
             "val/accuracy": logs["val_accuracy"],
-            "train/learning_rate": float(self.model.optimizer.learning_rate),
+            "train/learning_rate": self.learning_rate,
             "time/epoch_seconds": time.perf_counter() - self.started,
             "time/images_per_second": self.examples / (self.train_ended - self.started),
         }
         number = self.stage.epochs[epoch]
+        if not math.isfinite(metrics["train/loss"]):
+            raise TrainingDiverged(
+                f"optimizer.learning_rate: expected a rate at which the loss stays finite. Received: "
+                f"{self.learning_rate:.3g}, loss {metrics['train/loss']} in {self.stage.name}, epoch {epoch + 1}"
+            )
         self.on_epoch(number, metrics)
         self.history.append({"epoch": number, "stage": self.stage.name} | metrics)
         train = "loss {train/loss:.4f}  accuracy {train/accuracy:.4f}"
@@ -123,9 +135,9 @@ class ProgressBar(keras.callbacks.Callback):
         self.bar.update(self.task, completed=batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.bar.stop()
+        self.stop()
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def stop(self) -> None:
         self.bar.stop()
 
 

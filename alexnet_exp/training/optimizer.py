@@ -76,10 +76,11 @@ def _schedule(schedule: ScheduleConfig, rate: float, steps: int, epochs: int) ->
                 else rate
             )
         case Cosine():
-            warmup = min(schedule.warmup_epochs, epochs - 1) * steps
-            return _cosine(rate, warmup, steps * epochs)
+            return _cosine(rate, schedule.warmup_epochs * steps, steps * epochs)
         case OneCycle():
-            return _cosine(rate, round(schedule.warmup_fraction * steps * epochs), steps * epochs)
+            return _cosine(
+                rate, min(round(schedule.warmup_fraction * steps * epochs), steps * epochs - 1), steps * epochs
+            )
         case _:
             return rate
 

@@ -6,19 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_exp.config import CONF, compose_config
+from alexnet_exp.config.compose import CONF, compose_config
 from alexnet_exp.config.fingerprint import fingerprint
 from alexnet_exp.config.geometry import minimum_input_size, output_sizes
 from alexnet_exp.errors import ConfigError
 
 GROUPS = ("model", "dataset", "augmentation", "optimizer", "schedule", "weights", "strategy", "experiment")
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+FILES = (  # that the options look for
+    "weights.safetensors", "cifar10.zip", "dogs_vs_cats.tar", "flowers17.tar", "weights/alexnet_conv1-5.npz",
+    "weights/caffenet_conv1-5.npz", "weights/bvlc_alexnet_conv1-3_conv5.npz",
+)  # fmt: skip
 COMPANIONS = {  # what an option needs beside it
     "weights=file": ["strategy=finetune", "weights.path={file}"],
-    "weights=alexnet_imagenet": ["strategy=finetune", "weights.path={file}", "model=alexnet_2012"],
-    "weights=caffenet_imagenet": ["strategy=finetune", "weights.path={file}", "model=caffenet"],
+    "weights=alexnet_imagenet": ["strategy=finetune", "model=alexnet_2012"],
+    "weights=caffenet_imagenet": ["strategy=finetune", "model=caffenet"],
     "weights=bvlc_alexnet": ["strategy=finetune", "model=alexnet_2012"],
-    "weights=bvlc_alexnet_partial": ["strategy=finetune", "weights.path={file}", "model=alexnet_2012"],
+    "weights=bvlc_alexnet_partial": ["strategy=finetune", "model=alexnet_2012"],
     "weights=torchvision_imagenet": ["strategy=finetune", "model=alexnet_torchvision"],
     "weights=run": ["strategy=finetune", "weights.run_id=abc"],
     "strategy=finetune": ["weights=run", "weights.run_id=abc"],
@@ -26,16 +30,16 @@ COMPANIONS = {  # what an option needs beside it
     "strategy=features_mlp": ["weights=run", "weights.run_id=abc"],
     "augmentation=krizhevsky2012": ["model=alexnet_2012"],
     "dataset=image_folder": ["dataset.root={folder}"],
-    "dataset=cifar10": ["dataset.root={folder}"],
-    "dataset=dogs_vs_cats": ["dataset.root={folder}"],
-    "dataset=flowers17": ["dataset.root={folder}"],
 }
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_composes_and_validates(option: str, tmp_path: Path) -> None:
-    file = tmp_path / "weights.safetensors"
-    file.touch()
+def test_every_option_composes_and_validates(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALEXNET_EXP_DATA", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    for name in FILES:
+        (tmp_path / name).touch()
+    file = tmp_path / FILES[0]
     companions = [word.format(file=file, folder=tmp_path) for word in COMPANIONS.get(option, [])]
     config = compose_config([option, *companions])
     group, _, name = option.partition("=")
@@ -72,6 +76,16 @@ def test_every_option_composes_and_validates(option: str, tmp_path: Path) -> Non
         (["dataset=image_folder", "dataset.root=/no/such"], ["/no/such", "no such file", "ALEXNET_EXP_DATA"]),
         (["augmentation.load_size=16"], ["augmentation.load_size", "32", "Received: 16"]),
         (["model.conv.conv2.groups=5"], ["model.conv.conv2.groups", "divisor of 24", "Received: 5"]),
+        (["model=alexnet", "model.norm.kind=batch"], ["model.norm.layers", "norm.kind=batch", "Received: []"]),
+        (["optimizer.learning_rate=true"], ["optimizer.learning_rate", "Received: True"]),
+        (["dataset.limit_per_class=1"], ["dataset.limit_per_class", "Received: 1"]),
+        (["evaluation.views=ten_crop"], ["evaluation.views", "augmentation.load_size", "Received: None"]),
+        (["schedule.warmup_epochs=12"], ["schedule.warmup_epochs", "fewer than training.epochs, 12"]),
+        (["model.norm.lrn.size=4"], ["model.norm.lrn.size", "odd", "Received: 4"]),
+        (
+            ["strategy=finetune", "weights=run", "weights.run_id=a", "model=alexnet_cifar", "weights.fresh=[head,fc8]"],
+            ["strategy.stages", "Received: none with fc8"],
+        ),
         (["seed=-1"], ["seed", "Received: -1"]),
         (["model.dropout.rates.fc6=1.0"], ["model.dropout.rates.fc6", "less than 1", "Received: 1.0"]),
     ],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet_exp.config import compose_config
+from alexnet_exp.config.compose import compose_config
 from alexnet_exp.data.augment import DRAWS, augment, principal_color_components
 from alexnet_exp.data.batches import image_feed, steps_per_epoch
 from alexnet_exp.data.splits import ImageSet, Splits, load_splits
@@ -59,12 +59,31 @@ def test_shift_moves_and_repeats_the_edge() -> None:
 def test_zoom_and_shear_keep_the_centre() -> None:
     grid = np.zeros((1, 13, 13, 3), np.uint8)
     grid[0, 6, 6] = 255
-    draws = np.ones((1, DRAWS), np.float32)
+    draws = np.full((1, DRAWS), 0.5, np.float32)
+    draws[:, [2, 3, 4]] = 1.0
     for word in ("zoom=0.3", "shear=0.3"):
-        result = augmented(draws * [0.5] * 1.0, word, size=13, images=grid)
-        assert result[0, 6, 6, 0] == 255
-    draws[:, [5, 6]] = 0.5
-    assert augmented(draws, "zoom=0.3", size=13, images=grid).sum() != grid.sum()
+        assert augmented(draws, word, size=13, images=grid)[0, 6, 6, 0] == 255
+
+
+def test_zoom_and_shear_by_hand() -> None:
+    ramp = np.broadcast_to(10 * np.arange(13, dtype=np.uint8)[None, None, :, None], (1, 13, 13, 3))
+    draws = np.full((1, DRAWS), 0.5, np.float32)
+    draws[:, 3] = 1.0  # half as wide: the result steps over the source by 1.5 pixels
+    np.testing.assert_array_equal(
+        augmented(draws, "zoom=0.5", size=13, images=ramp)[0, 0, 4:9, 0], [30, 45, 60, 75, 90]
+    )
+    draws[:, 2:4] = 1.0, 0.5  # x moves by -sin(shear) for each row below the centre
+    rows = augmented(draws, "shear=0.5", size=13, images=ramp)[0, 4:9, 6, 0].astype(int)
+    np.testing.assert_allclose(rows, 60 - 10 * np.sin(0.5) * np.arange(-2, 3), atol=1)
+
+
+def test_colour_noise_is_finite_at_the_ends() -> None:
+    draws = MIDDLE.copy()
+    draws[:, 9:] = 0.0
+    difference = augmented(draws, "pca_color=0.01", images=np.clip(IMAGES, 100, 150)).astype(int) - np.clip(
+        IMAGES, 100, 150
+    )
+    assert np.abs(difference).max() < 50
 
 
 def test_color_noise_moves_all_pixels_of_an_image_alike() -> None:
@@ -112,6 +131,15 @@ def test_pixels_do_not_depend_on_the_batch_size(splits: Splits) -> None:
 
 def test_another_seed_gives_other_pixels(splits: Splits) -> None:
     assert (batches(splits, range(1))[0] != batches(splits, range(1), seed=1)[0]).any()
+
+
+def test_validation_reads_val_in_order(splits: Splits) -> None:
+    other = splits.val.subset(np.arange(7))
+    config = compose_config([]).augmentation
+    feed = image_feed(Splits(splits.train, other, splits.test, splits.class_names), config, 12, 8, 4, 0, range(1))
+    images, labels = zip(*feed.val.as_numpy_iterator(), strict=True)
+    np.testing.assert_array_equal(np.concatenate(images), other.take(slice(None)))
+    np.testing.assert_array_equal(np.concatenate(labels).argmax(axis=1), other.labels)
 
 
 def test_steps_count_the_last_smaller_batch(splits: Splits) -> None:

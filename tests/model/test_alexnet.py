@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from alexnet_exp.config import compose_config
+from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.geometry import output_sizes
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.alexnet import cut_network

@@ -1,12 +1,13 @@
 """Weights load strictly: what is missing, unused or of another shape is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from alexnet_exp.config import compose_config
+from alexnet_exp.config.compose import compose_config
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.weights import load_weights, read_weights
@@ -58,6 +59,14 @@ def test_weights_that_do_not_fit_are_named(
         load_weights(network, read_weights(saved), fresh)
     for value, kept in zip(network.get_weights(), before, strict=True):
         np.testing.assert_array_equal(value, kept)
+
+
+def test_the_same_weights_in_another_file_have_the_same_content(saved: Path, tmp_path: Path) -> None:
+    keras.saving.load_model(saved).save(tmp_path / "again.keras")
+    first, second = read_weights(saved), read_weights(tmp_path / "again.keras")
+    assert first.content_sha256 == second.content_sha256
+    second.values["conv1/bias"][0] += 1
+    assert read_weights(saved).content_sha256 == first.content_sha256 != replace(second).content_sha256
 
 
 def test_a_file_that_is_no_weight_file_is_refused(tmp_path: Path) -> None:

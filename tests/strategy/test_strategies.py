@@ -1,5 +1,6 @@
 """Each strategy runs for real; frozen means frozen; what is saved gives the same predictions."""
 
+import sys
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 
 from alexnet_exp.config import RunConfig
 from alexnet_exp.data import Splits, load_splits
+from alexnet_exp.errors import TrainingDiverged
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.weights import Pretrained, read_weights
 from alexnet_exp.strategy import STRATEGIES, Fitted, load_fitted
@@ -82,6 +84,39 @@ def test_frozen_layers_and_their_statistics_stay_bit_identical(tiny: Compose, tm
     assert (np.asarray(after.get_layer("fc7").kernel) != before["fc7/kernel"]).any()
 
 
+def test_each_stage_trains_its_own_layers(tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def spy(network: keras.Model, config: RunConfig, splits: Splits, stage: object, on_epoch: object) -> list:
+        seen.append({layer.name for layer in network.layers if layer.trainable and layer.weights})
+        return [{"epoch": len(seen) - 1, "stage": "s", "val/accuracy": 0.0}]
+
+    monkeypatch.setattr(sys.modules["alexnet_exp.strategy.finetune"], "fit_images", spy)
+    fitted(tiny("strategy=finetune", STAGES, *PRETRAINED), tmp_path)
+    assert seen == [{"head"}, {"head", "fc7"}]
+
+
+def test_the_svm_takes_the_c_with_the_best_val_accuracy(tiny: Compose, tmp_path: Path) -> None:
+    result = fitted(tiny("strategy=features_svm", "strategy.c=[1,1e-9]", "strategy.kernel=rbf", *PRETRAINED), tmp_path)
+    by_c = {entry["svm/c"]: entry["val/accuracy"] for entry in result.history}
+    assert by_c[1] != by_c[1e-9]
+    assert max(by_c, key=by_c.__getitem__) == result.classifier.named_steps["svm"].estimator.C
+    assert result.val_accuracy == max(by_c.values())
+
+
+def test_diverged_training_stops_in_the_first_epoch(tiny: Compose, tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match=r"optimizer\.learning_rate: .*epoch 1"):
+        fitted(tiny("optimizer=sgd", "optimizer.learning_rate=1e20", "training.epochs=3"), tmp_path)
+
+
+def test_saved_networks_have_no_optimizer_state(tiny: Compose, tmp_path: Path) -> None:
+    fitted(tiny(), tmp_path).save(tmp_path / "fitted")
+    network = keras.saving.load_model(tmp_path / "fitted" / "network.keras")
+    size = (tmp_path / "fitted" / "network.keras").stat().st_size
+    assert size < 1.5 * 4 * network.count_params() + 100_000
+    assert not network.compiled
+
+
 def test_unfreezing_conv1_moves_its_statistics(tiny: Compose, tmp_path: Path) -> None:
     stage = "strategy.stages=[{layers: [head, conv1], epochs: 1, learning_rate: 0.1}]"
     config = tiny("strategy=finetune", stage, *PRETRAINED)
@@ -103,7 +138,7 @@ def test_the_freezing_table_covers_every_layer(tiny: Compose, caplog: pytest.Log
 
 
 def test_scratch_learns_the_digits(tmp_path: Path) -> None:
-    from alexnet_exp.config import compose_config
+    from alexnet_exp.config.compose import compose_config
 
     config = compose_config(["training.epochs=2"])
     result = fitted(config, tmp_path)

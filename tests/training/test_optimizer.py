@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from alexnet_exp.config import compose_config
+from alexnet_exp.config.compose import compose_config
 from alexnet_exp.training.optimizer import build_optimizer, keras_metric, plateau_callbacks
 
 STEPS, EPOCHS = 10, 4

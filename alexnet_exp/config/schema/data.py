@@ -6,6 +6,8 @@ from pydantic import Field
 
 from alexnet_exp.config.schema.fields import Count, Fraction, NonNegative, frozen
 
+ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
+
 
 @frozen
 class DatasetConfig:
@@ -14,8 +16,8 @@ class DatasetConfig:
     name: str
     source: Literal["digits", "images"]
     root: str | None
-    classes: list[str] | None
-    limit_per_class: Count | None
+    classes: Annotated[list[ClassName], Field(min_length=2)] | None
+    limit_per_class: Annotated[int, Field(strict=True, ge=2)] | None
     val_fraction: Annotated[float, Field(gt=0, lt=1)]
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
     split_seed: Annotated[int, Field(strict=True, ge=0)]

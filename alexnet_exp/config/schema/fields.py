@@ -6,9 +6,9 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 Count = Annotated[int, Field(strict=True, gt=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 Position = Literal["before_layer", "before_activation", "after_activation", "after_pool"]
 Metric = Literal["train/loss", "train/accuracy", "val/loss", "val/accuracy"]

@@ -86,7 +86,7 @@ class ModelConfig:
     name: str
     input_size: Count
     preprocess: Preprocess
-    conv: dict[str, Conv]
+    conv: Annotated[dict[str, Conv], Field(min_length=1)]
     dense: dict[str, Count]
     activation: Literal["relu", "tanh", "sigmoid", "gelu"]
     initializer: Initializer
