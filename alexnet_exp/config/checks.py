@@ -117,6 +117,12 @@ def _strategy(config: RunConfig) -> Iterator[str]:
             f"Options: {', '.join(models)}. Received: {config.model.name}"
         )
     if isinstance(config.strategy, FeaturesSvm | FeaturesMlp):
+        size = output_sizes(config.model).get(config.strategy.cut, 1)
+        if config.strategy.crops > size:
+            yield (
+                f"strategy.crops: expected at most {size}, the height of the features of {config.strategy.cut}. "
+                f"Received: {config.strategy.crops}"
+            )
         negative = config.model.activation not in ("relu", "sigmoid")
         if config.strategy.scaling == "sqrt_l2" and negative:
             yield (

@@ -64,14 +64,23 @@ def block_of(layer: str) -> str:
     return layer.split("_")[0]
 
 
-def cut_network(network: keras.Model, cut: str) -> keras.Model:
+def cut_network(network: keras.Model, cut: str, crops: int = 1) -> keras.Model:
     """The part of a network that ends in the activation of the layer `cut`, or in the pooling of that name, flattened.
+
+    Args:
+      network: the whole network.
+      cut: `conv1`, `pool5`, `fc7`, ...
+      crops: averages each feature map over windows of `crops` x `crops` positions. On an input that is larger by
+        `crops - 1` strides of the cut, this is the mean of `crops` x `crops` shifted crops of the original size in one
+        pass (the dense evaluation of Sermanet et al. 2013, section 3.3).
 
     Returns:
       A model from the same images to features `[B, D]`.
     """
     output = network.get_layer(cut if cut.startswith("pool") else f"{cut}_activation").output
     if len(output.shape) > 2:
+        if crops > 1:
+            output = layers.AveragePooling2D(crops, strides=1, name="crops")(output)
         output = layers.Flatten(name="features")(output)
     return keras.Model(network.input, output, name=f"{network.name}_{cut}")
 

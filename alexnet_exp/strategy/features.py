@@ -35,7 +35,7 @@ def features_svm(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
     """
     assert isinstance(config.strategy, FeaturesSvm)
     strategy = config.strategy
-    extractor, train, val = _extract(config, splits, pretrained, strategy.cut)
+    extractor, train, val = _extract(config, splits, pretrained, strategy)
     labels = (splits.train.labels, splits.val.labels)
     scaling = _scaling(strategy, config.seed).fit(train)
     scaled = (scaling.transform(train), scaling.transform(val))
@@ -61,7 +61,7 @@ def features_mlp(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
     """One hidden layer with dropout and a softmax on the features."""
     strategy = config.strategy
     assert isinstance(strategy, FeaturesMlp)
-    extractor, train, val = _extract(config, splits, pretrained, strategy.cut)
+    extractor, train, val = _extract(config, splits, pretrained, strategy)
     classes = len(splits.class_names)
     head = _mlp(train, classes, strategy)
     stage = Stage("features_mlp", range(strategy.epochs), config.optimizer.learning_rate)
@@ -78,12 +78,12 @@ def features_mlp(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
 
 
 def _extract(
-    config: RunConfig, splits: Splits, pretrained: Pretrained | None, cut: str
+    config: RunConfig, splits: Splits, pretrained: Pretrained | None, strategy: FeaturesSvm | FeaturesMlp
 ) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     """The cut network, and the features of train and val."""
     if pretrained is None:
         log.warning("features of a random network: weights=file or weights=run brings pretrained layers")
-    extractor = cut_network(build_network(config, len(splits.class_names), pretrained), cut)
+    extractor = cut_network(build_network(config, len(splits.class_names), pretrained), strategy.cut, strategy.crops)
     views, batch_size = config.evaluation.views, config.evaluation.batch_size
     train, val = (outputs(extractor, part, views, batch_size) for part in (splits.train, splits.val))
     log.info("%d features of %d + %d images", train.shape[1], len(train), len(val))

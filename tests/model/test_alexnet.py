@@ -156,6 +156,21 @@ def test_a_saved_network_takes_raw_images_and_gives_the_same_answer(tmp_path) ->
     np.testing.assert_array_equal(built.predict_on_batch(images), loaded.predict_on_batch(images))
 
 
+def test_dense_crops_are_the_mean_of_shifted_crops() -> None:
+    keras.utils.set_random_seed(0)
+    words = ("model=alexnet", "model.dense.fc6=4", "model.dense.fc7=4")
+    large, small = network(*words, "model.input_size=259"), network(*words)
+    for name in ("conv1", "conv2", "conv3", "conv4", "conv5"):
+        small.get_layer(name).set_weights(large.get_layer(name).get_weights())
+    image = np.random.default_rng(0).integers(0, 256, (1, 259, 259, 3), dtype=np.uint8)
+    dense = cut_network(large, "conv1", crops=5).predict_on_batch(image)
+    crops = [image[:, y : y + 227, x : x + 227] for y in range(0, 20, 4) for x in range(0, 20, 4)]
+    mean = np.mean([cut_network(small, "conv1").predict_on_batch(crop) for crop in crops], axis=0)
+    corner = dense.reshape(59, 59, 96)[:55, :55].ravel()
+    np.testing.assert_allclose(corner, mean[0], rtol=1e-4, atol=1e-5)
+    assert cut_network(large, "pool5", crops=2).output_shape == (None, 9216)
+
+
 @pytest.mark.parametrize(("cut", "features"), [("conv1", 24 * 32 * 32), ("pool5", 432), ("fc7", 128)])
 def test_cut_networks_end_in_flat_features(cut: str, features: int) -> None:
     assert cut_network(network(), cut).output_shape == (None, features)

@@ -75,6 +75,7 @@ class FeaturesSvm:
 
     name: Literal["features_svm"]
     cut: str
+    crops: Count
     scaling: Scaling
     components: Count | None
     kernel: Literal["linear", "rbf"]
@@ -87,6 +88,7 @@ class FeaturesMlp:
 
     name: Literal["features_mlp"]
     cut: str
+    crops: Count
     scaling: Scaling
     input_dropout: Fraction
     units: Count
