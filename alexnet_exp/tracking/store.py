@@ -16,6 +16,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 MLRUNS = Path(__file__).resolve().parents[2] / "mlruns"
+SQLITE = "sqlite:///"
 MODEL = "model"  # the name under which a run's model is logged
 
 
@@ -31,7 +32,8 @@ def open_store(uri: str | None, experiment: str) -> str:
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(uri or f"sqlite:///{MLRUNS / 'mlflow.db'}")
+    uri = uri or f"{SQLITE}{MLRUNS / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
     MLRUNS.mkdir(exist_ok=True)
     with FileLock(MLRUNS / ".mlflow.lock"):
         try:
@@ -39,7 +41,8 @@ def open_store(uri: str | None, experiment: str) -> str:
                 if found.lifecycle_stage != "active":
                     raise UserError(f"tracking.experiment: expected one that is not deleted. Received: {experiment}")
                 return found.experiment_id
-            artifacts = None if uri else (MLRUNS / "artifacts" / experiment).as_uri()
+            folder = Path(uri.removeprefix(SQLITE)).absolute().parent / "artifacts" / experiment
+            artifacts = folder.as_uri() if uri.startswith(SQLITE) else None  # a server knows its own place
             return mlflow.create_experiment(experiment, artifact_location=artifacts)
         except MlflowException as error:
             raise UserError(
