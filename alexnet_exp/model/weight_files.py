@@ -1,5 +1,6 @@
 """The file that keeps pretrained weights: safetensors, with what a network needs to use them. Imports no Keras."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -63,7 +64,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], WeightsMetadata
         with safe_open(path, framework="numpy") as file:
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, AttributeError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: expected float32 tensors. Received: {_one_line(error)}") from None
+        raise WeightsError(f"{path}: expected float32 tensors. Received: {one_line(error)}") from None
     check_weights(str(path), values, metadata)
     return values, metadata
 
@@ -81,7 +82,7 @@ def read_metadata(path: Path) -> WeightsMetadata:
         with safe_open(path, framework="numpy") as file:
             entries = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{expected}. Received: {_one_line(error)}") from None
+        raise WeightsError(f"{expected}. Received: {one_line(error)}") from None
     if KEY not in entries:
         raise WeightsError(f"{expected}, with the metadata {KEY!r}. Received: {sorted(entries) or 'no metadata'}")
     try:
@@ -159,5 +160,12 @@ def _not_finite(value: np.ndarray) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The message of a library's error without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

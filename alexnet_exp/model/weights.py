@@ -14,7 +14,7 @@ from alexnet_exp.config.schema import ModelConfig, Preprocess
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.alexnet import block_of
 from alexnet_exp.model.formats import convert
-from alexnet_exp.model.weight_files import WeightsMetadata, read_safetensors, write_weights
+from alexnet_exp.model.weight_files import WeightsMetadata, file_sha256, read_safetensors, write_weights
 
 __all__ = ["Pretrained", "WeightsMetadata", "load_weights", "read_weights", "write_weights"]
 
@@ -57,10 +57,12 @@ def read_weights(path: Path) -> Pretrained:
     """
     if path.suffix == ".safetensors":
         values, metadata = read_safetensors(path)
-        return Pretrained(values, metadata.preprocess, _sha256(path), metadata)
+        return Pretrained(values, metadata.preprocess, file_sha256(path), metadata)
     if path.suffix != ".keras":
         conversion = convert(path)
-        return Pretrained(conversion.values, conversion.metadata.preprocess, _sha256(path), conversion.metadata)
+        return Pretrained(
+            conversion.values, conversion.metadata.preprocess, conversion.metadata.original_sha256, conversion.metadata
+        )
     try:
         network = keras.saving.load_model(path, compile=False)
         settings = network.get_layer("preprocess").get_config()
@@ -69,12 +71,7 @@ def read_weights(path: Path) -> Pretrained:
         raise WeightsError(f"{path}: expected a network of this project saved as .keras. Received: {reason}") from None
     preprocess = Preprocess(**{name: settings[name] for name in ("channels", "scale", "mean", "std")})
     values = {name: np.asarray(value) for name, value in _variables(network).items()}
-    return Pretrained(values, preprocess, _sha256(path), None)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return Pretrained(values, preprocess, file_sha256(path), None)
 
 
 def adapt_model(model: ModelConfig, pretrained: Pretrained) -> ModelConfig:

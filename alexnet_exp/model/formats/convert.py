@@ -1,6 +1,5 @@
 """From a foreign file to checked values and metadata."""
 
-import hashlib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from alexnet_exp.model.formats.npz import read_npz
 from alexnet_exp.model.formats.reading import Part, Reading
 from alexnet_exp.model.formats.theano import read_h5
 from alexnet_exp.model.formats.torch import read_pth
-from alexnet_exp.model.weight_files import WeightsMetadata, check_weights
+from alexnet_exp.model.weight_files import WeightsMetadata, check_weights, file_sha256
 
 READERS: dict[str, Callable[[Path], Reading]] = {
     "npz": read_npz,
@@ -108,7 +107,7 @@ def convert(
         order=reading.order,
         source=reading.source if source is None else source,
         licence=reading.licence if licence is None else licence,
-        original_sha256=_sha256(path),
+        original_sha256=file_sha256(path),
     )
     check_weights(str(path), values, metadata)
     mapped = [Mapped(part.target, part.source, values[part.target].shape, str(part.value.dtype)) for part in parts]
@@ -205,8 +204,3 @@ def _detect_zip(path: Path, expected: str) -> str:
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
     raise WeightsError(f"{expected}. Received: an archive of {', '.join(names[:3]) or 'nothing'}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

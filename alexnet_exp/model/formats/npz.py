@@ -12,7 +12,7 @@ import numpy as np
 from alexnet_exp.config.schema import Lrn, Preprocess
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.formats.reading import LIMIT, Part, Reading
-from alexnet_exp.model.weight_files import Order
+from alexnet_exp.model.weight_files import Order, one_line
 
 NETWORKS: dict[str, tuple[str, Order]] = {
     "conv-relu-lrn-pool": ("alexnet_2012", "lrn_pool"),
@@ -54,7 +54,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise WeightsError(f"{path}: expected a whole .npz of arrays. Received: {_one_line(error)}") from None
+        raise WeightsError(f"{path}: expected a whole .npz of arrays. Received: {one_line(error)}") from None
 
 
 def _meta(path: Path, text: str) -> dict[str, Any]:
@@ -94,7 +94,3 @@ def _lrn(meta: dict[str, Any]) -> Lrn:
 
 def _source(meta: dict[str, Any]) -> str:
     return "; ".join(f"{name}: {meta[name]}" for name in ("source", "kernels", "biases") if name in meta)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
