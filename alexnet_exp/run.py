@@ -21,6 +21,8 @@ from alexnet_exp.model.weights import Pretrained, read_weights
 from alexnet_exp.strategy import STRATEGIES, Fitted
 from alexnet_exp.tracking.store import download_weights, open_store
 from alexnet_exp.tracking.tracker import tracked_run
+from alexnet_exp.training.activations import activation_store
+from alexnet_exp.training.precision import choose_precision
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
     experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
     with tracked_run(config, experiment_id, overrides) as tracker:
         keras.backend.clear_session(free_memory=False)
+        tracker.tag(precision=choose_precision(config.training, config.model, Path(config.paths.cache)))
         keras.utils.set_random_seed(config.seed)
 
         load_size = config.augmentation.load_size or config.model.input_size
@@ -65,7 +68,8 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
 
         fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, tracker.log_epoch)
 
-        probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size)
+        store = activation_store(config.cache, config.paths)
+        probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
         report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
         tracker.log_report(report, _figures(config, fitted, report, splits))
         tracker.log_model(fitted)

@@ -23,6 +23,7 @@ TINY = (  # the small network made smaller: one epoch takes a second
     "model.dense.fc6=16",
     "model.dense.fc7=16",
     "training.epochs=1",
+    "training.precision=float32",
 )
 
 

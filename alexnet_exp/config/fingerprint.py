@@ -16,7 +16,7 @@ def science(config: RunConfig) -> dict[str, Any]:
     sections = {name: value for name, value in to_dict(config).items() if name not in NOT_SCIENCE}
     for section, keys in LOCATIONS.items():
         sections[section] = {key: value for key, value in sections[section].items() if key not in keys}
-    del sections["evaluation"]["batch_size"]
+    del sections["evaluation"]["batch_size"], sections["cache"]["max_gb"]
     return sections
 
 

@@ -1,6 +1,7 @@
 """Image sets as `tf.data` pipelines."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 from alexnet_exp.config.schema import AugmentationConfig
 from alexnet_exp.data.augment import DRAWS, augment, principal_color_components
 from alexnet_exp.data.splits import ImageSet, Splits
-from alexnet_exp.data.views import view
+from alexnet_exp.data.views import Draws, View, cut_view
 
 COLOR_SAMPLE = 1000  # images from which the principal colour components are computed
 
@@ -50,65 +51,125 @@ def image_feed(
     Order and pixels depend on the seed, the epoch's number and the example alone.
     """
     images, classes = splits.train, len(splits.class_names)
-    components = None
-    if augmentation.pca_color:
-        sample = np.random.default_rng(seed).permutation(len(images))[:COLOR_SAMPLE]
-        components = principal_color_components(images.take(np.sort(sample)))
-
-    def load(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = augment(_pixels(images, index), draws, augmentation, size, components)
-        return pixels, tf.one_hot(tf.gather(images.labels, index), classes)
-
-    order = shuffled_order(len(images), batch_size, seed, epochs)
-    train = order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
-    val = labelled_batches(splits.val, classes, size, eval_batch_size)
-    return Feed(train, val, len(images), steps_per_epoch(images, batch_size))
+    augmented = _augmented(images, augmentation, size, seed)
+    order = shuffled_order(len(images), batch_size, seed, epochs, augmentation.views)
+    train = order.map(
+        lambda _, index, draws: (augmented(index, draws), tf.one_hot(tf.gather(images.labels, index), classes)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    pixels = view_batches(splits.val, "center", size, eval_batch_size)
+    val = tf.data.Dataset.zip(pixels, _one_hot_batches(splits.val.labels, classes, eval_batch_size))
+    return Feed(train.prefetch(2), val, len(images), steps_per_epoch(images, batch_size))
 
 
-def shuffled_order(examples: int, batch_size: int, seed: int, epochs: range) -> tf.data.Dataset:
-    """For each batch the indices of its examples `[B]` and uniform numbers `[B, DRAWS]` for each of them."""
+def array_feed(
+    train: list[np.ndarray],
+    views: list[View],
+    val: np.ndarray,
+    labels: tuple[np.ndarray, np.ndarray],
+    classes: int,
+    batch_size: int,
+    eval_batch_size: int,
+    seed: int,
+    epochs: range,
+) -> Feed:
+    """Shuffled training rows and validation rows of features or activations `[N, ...]`, float32.
+
+    Args:
+      train: for each view its rows, in memory or mapped.
+      views: which view an example is seen in is decided as the augmentation of the images would.
+      val: the validation rows.
+      labels: of train and val, `[N]`.
+    """
+
+    def rows(epoch: tf.Tensor, index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = tf.numpy_function(_take, [_position(views, epoch, draws), index], train[0].dtype, stateful=False)
+        chosen = tf.ensure_shape(chosen, [None, *train[0].shape[1:]])
+        return tf.cast(chosen, tf.float32), tf.one_hot(tf.gather(labels[0], index), classes)
+
+    def _take(position: np.ndarray, index: np.ndarray) -> np.ndarray:
+        batch = np.empty((len(index), *train[0].shape[1:]), train[0].dtype)
+        for number, array in enumerate(train):
+            batch[position == number] = array[index[position == number]]
+        return batch
+
+    def held_out(index: tf.Tensor) -> tf.Tensor:
+        chosen = tf.numpy_function(val.__getitem__, [index], val.dtype, stateful=False)
+        return tf.cast(tf.ensure_shape(chosen, [None, *val.shape[1:]]), tf.float32)
+
+    period = views[0].augmentation.views if isinstance(views[0], Draws) else None
+    order = shuffled_order(len(train[0]), batch_size, seed, epochs, period)
+    batches = order.map(rows, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    val_rows = tf.data.Dataset.range(len(val)).batch(eval_batch_size).map(held_out, tf.data.AUTOTUNE)
+    val_batches = tf.data.Dataset.zip(val_rows, _one_hot_batches(labels[1], classes, eval_batch_size))
+    return Feed(batches.prefetch(2), val_batches.prefetch(2), len(train[0]), math.ceil(len(train[0]) / batch_size))
+
+
+def shuffled_order(
+    examples: int, batch_size: int, seed: int, epochs: range, period: int | None = None
+) -> tf.data.Dataset:
+    """For each batch its epoch, the indices of its examples `[B]` and uniform numbers `[B, DRAWS]` for each of them.
+
+    With a `period` the numbers of an example repeat after so many epochs; the order never does.
+    """
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        order = tf.random.experimental.stateless_shuffle(tf.range(examples), key)
-        draws = tf.random.stateless_uniform([examples, DRAWS], key)
+        order = tf.random.experimental.stateless_shuffle(tf.range(examples), _key(seed, epoch))
+        draws = _draws(examples, seed, epoch % period if period else epoch)
         batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-        return batches.map(lambda index: (index, tf.gather(draws, index)))
+        return batches.map(lambda index: (epoch, index, tf.gather(draws, index)))
 
     return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(one_epoch)
 
 
-def view_batches(images: ImageSet, name: str, size: int, batch_size: int) -> tf.data.Dataset:
+def view_batches(images: ImageSet, view: View, size: int, batch_size: int) -> tf.data.Dataset:
     """One view of all images in order: uint8 `[B, size, size, 3]`."""
-    dataset = tf.data.Dataset.range(len(images)).batch(batch_size)
-    return dataset.map(lambda index: view(_pixels(images, index), name, size), tf.data.AUTOTUNE).prefetch(2)
+    if isinstance(view, Draws):
+        augmented = _augmented(images, view.augmentation, size, view.seed)
+        draws = _draws(len(images), view.seed, view.number)
+        pixels: Callable[[tf.Tensor], tf.Tensor] = lambda index: augmented(index, tf.gather(draws, index))  # noqa: E731
+    else:
+        pixels = lambda index: cut_view(_pixels(images, index), view, size)  # noqa: E731
+    return tf.data.Dataset.range(len(images)).batch(batch_size).map(pixels, tf.data.AUTOTUNE).prefetch(2)
 
 
-def labelled_batches(images: ImageSet, classes: int, size: int, batch_size: int) -> tf.data.Dataset:
-    """The centre view of all images in order, with one-hot labels."""
-    labels = tf.data.Dataset.from_tensor_slices(images.labels).batch(batch_size)
-    return tf.data.Dataset.zip(
-        view_batches(images, "center", size, batch_size), labels.map(lambda label: tf.one_hot(label, classes))
-    )
+def _augmented(
+    images: ImageSet, augmentation: AugmentationConfig, size: int, seed: int
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """From indices `[B]` and uniform numbers `[B, DRAWS]` to augmented images uint8 `[B, size, size, 3]`."""
+    components = None
+    if augmentation.pca_color:
+        sample = np.random.default_rng(seed).permutation(len(images))[:COLOR_SAMPLE]
+        components = principal_color_components(images.take(np.sort(sample)))
+    return lambda index, draws: augment(_pixels(images, index), draws, augmentation, size, components)
+
+
+def _position(views: list[View], epoch: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+    """For each example of a batch the position in `views` of the view that it is seen in."""
+    if isinstance(views[0], Draws):
+        numbers = tf.constant([view.number for view in views if isinstance(view, Draws)], tf.int64)
+        number = epoch % (views[0].augmentation.views or 1)
+        return tf.fill(tf.shape(draws)[:1], tf.searchsorted(numbers, [number])[0])
+    if len(views) == 2:
+        return tf.cast(draws[:, 0] < 0.5, tf.int32)  # as `augment` mirrors
+    return tf.zeros(tf.shape(draws)[:1], tf.int32)
+
+
+def _key(seed: int, epoch: tf.Tensor | int) -> tf.Tensor:
+    return tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+
+
+def _draws(examples: int, seed: int, epoch: tf.Tensor | int) -> tf.Tensor:
+    return tf.random.stateless_uniform([examples, DRAWS], _key(seed, epoch))
+
+
+def _one_hot_batches(labels: np.ndarray, classes: int, batch_size: int) -> tf.data.Dataset:
+    batches = tf.data.Dataset.from_tensor_slices(labels).batch(batch_size)
+    return batches.map(lambda label: tf.one_hot(label, classes))
 
 
 def _pixels(images: ImageSet, index: tf.Tensor) -> tf.Tensor:
     """Reads one batch from the store, which may be larger than memory."""
     pixels = tf.numpy_function(images.take, [index], tf.uint8, stateful=False)
     return tf.ensure_shape(pixels, [None, *images.store.shape[1:]])
-
-
-def array_feed(
-    train: tuple[np.ndarray, np.ndarray],
-    val: tuple[np.ndarray, np.ndarray],
-    classes: int,
-    batch_size: int,
-    seed: int,
-    epochs: range,
-) -> Feed:
-    """Shuffled training rows and validation rows of features `[N, D]` with labels `[N]`."""
-    features, labels = tf.constant(train[0]), tf.constant(train[1])
-    order = shuffled_order(len(train[0]), batch_size, seed, epochs)
-    batches = order.map(lambda index, _: (tf.gather(features, index), tf.one_hot(tf.gather(labels, index), classes)))
-    held_out = tf.data.Dataset.from_tensor_slices((val[0], tf.one_hot(val[1], classes))).batch(1024)
-    return Feed(batches.prefetch(2), held_out, len(train[0]), math.ceil(len(train[0]) / batch_size))

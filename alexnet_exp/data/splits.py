@@ -39,6 +39,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def content_sha256(self) -> str:
+        """Of the pixels of all images, in order."""
+        return hashlib.sha256("".join(self.digests).encode()).hexdigest()
+
     def take(self, index: np.ndarray | slice) -> np.ndarray:
         """The pixels of some images of the set, uint8 `[B, H, W, 3]`."""
         return self.store[self.rows[index]]

@@ -1,13 +1,28 @@
-"""The views of an image that are averaged at test time or in feature space."""
+"""The views of an image: what is averaged at test time or in feature space, and what training sees in an epoch."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from alexnet_exp.config.schema import AugmentationConfig
+
 Views = Literal["center", "mirror", "ten_crop"]
 
 
-def view_names(views: Views) -> list[str]:
+@dataclass(frozen=True)
+class Draws:
+    """What an augmentation makes of the images in the epoch of this number."""
+
+    augmentation: AugmentationConfig
+    seed: int
+    number: int
+
+
+View = str | Draws
+
+
+def view_names(views: Views) -> list[View]:
     """The views in order: the centre; with its mirror image; or centre and four corners with their mirror images."""
     if views == "center":
         return ["center"]
@@ -17,7 +32,16 @@ def view_names(views: Views) -> list[str]:
     return [name + side for side in ("", " mirrored") for name in crops]
 
 
-def view(images: np.ndarray, name: str, size: int) -> np.ndarray:
+def training_views(augmentation: AugmentationConfig, size: int, seed: int, epochs: range) -> list[View] | None:
+    """All views that training sees in some epochs; None where every epoch draws anew."""
+    if not augmentation.moves and augmentation.load_size in (None, size):
+        return ["center", "center mirrored"] if augmentation.flip else ["center"]
+    if augmentation.views is None:
+        return None
+    return [Draws(augmentation, seed, number) for number in sorted({epoch % augmentation.views for epoch in epochs})]
+
+
+def cut_view(images: np.ndarray, name: str, size: int) -> np.ndarray:
     """Cuts one view `[B, size, size, 3]` out of images `[B, H, H, 3]` with `H >= size`."""
     margin = images.shape[1] - size
     offset = {"top": 0, "left": 0, "bottom": margin, "right": margin, "center": margin // 2}

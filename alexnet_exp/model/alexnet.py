@@ -53,7 +53,7 @@ def build_alexnet(model: ModelConfig, classes: int) -> keras.Model:
 
     # Head
     x = _place(x, model, "head", "before_layer")
-    x = layers.Dense(classes, name="head", **_initializers("head", model.initializer))(x)
+    x = layers.Dense(classes, dtype="float32", name="head", **_initializers("head", model.initializer))(x)
     x = _place(x, model, "head", "before_activation")
     probabilities = layers.Activation("softmax", dtype="float32", name="probabilities")(x)
     return keras.Model(images, probabilities, name=model.name)
@@ -83,6 +83,22 @@ def cut_network(network: keras.Model, cut: str, crops: int = 1) -> keras.Model:
             output = layers.AveragePooling2D(crops, strides=1, name="crops")(output)
         output = layers.Flatten(name="features")(output)
     return keras.Model(network.input, output, name=f"{network.name}_{cut}")
+
+
+def frozen_prefix(network: keras.Model) -> int:
+    """How many layers at the input always give the same output: nothing in them trains or draws random numbers."""
+    for number, layer in enumerate(network.layers):
+        random = isinstance(layer, layers.Dropout | layers.SpatialDropout2D)
+        if random or layer.trainable_variables:
+            return number
+    return len(network.layers)
+
+
+def split_network(network: keras.Model, depth: int) -> tuple[keras.Model, keras.Model]:
+    """A network as two that share its layers: the first `depth` layers (the input counts), and the rest."""
+    between = network.layers[depth - 1].output
+    first = keras.Model(network.input, between, name=f"{network.name}_{network.layers[depth - 1].name}")
+    return first, keras.Model(between, network.output, name=network.name)
 
 
 def _place(x: Any, model: ModelConfig, name: str, position: Position) -> Any:

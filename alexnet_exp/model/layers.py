@@ -25,12 +25,12 @@ class Preprocess(keras.layers.Layer):
         self.channels, self.scale, self.mean, self.std = channels, scale, list(mean), list(std)
 
     def call(self, images: Any) -> Any:
-        pixels = ops.cast(images, self.compute_dtype)
+        pixels = ops.cast(images, "float32")
         if self.channels == "bgr":
             pixels = ops.flip(pixels, axis=-1)
         factor = np.float32(self.scale) / np.asarray(self.std, np.float32)
         offset = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
-        return pixels * ops.cast(factor, self.compute_dtype) - ops.cast(offset, self.compute_dtype)
+        return ops.cast(pixels * factor - offset, self.compute_dtype)
 
     def compute_output_spec(self, images: Any) -> keras.KerasTensor:
         return keras.KerasTensor(images.shape, self.compute_dtype)
@@ -109,11 +109,10 @@ class LocalResponseNormalization(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         channels = x.shape[-1]
         distance = np.abs(np.arange(channels)[:, None] - np.arange(channels))
-        neighbours = ops.cast(distance <= self.size // 2, x.dtype)
-        total = self.k + self.alpha * ops.matmul(ops.square(x), neighbours)
-        return x * ops.exp(
-            -self.beta * ops.log(total)
-        )  # the power, at 1.4 times the speed of the whole network on a CPU
+        neighbours = ops.cast(distance <= self.size // 2, "float32")
+        total = self.k + self.alpha * ops.matmul(ops.square(ops.cast(x, "float32")), neighbours)
+        power = ops.exp(-self.beta * ops.log(total))  # 1.4 times the speed of the whole network with `**` on a CPU
+        return x * ops.cast(power, x.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

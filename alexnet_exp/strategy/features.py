@@ -20,7 +20,7 @@ from alexnet_exp.model.alexnet import cut_network
 from alexnet_exp.model.weights import Pretrained
 from alexnet_exp.strategy.fitted import Fitted
 from alexnet_exp.strategy.network import as_fitted, build_network
-from alexnet_exp.training.activations import outputs
+from alexnet_exp.training.activations import activation_store, outputs
 from alexnet_exp.training.fit import Metrics, OnEpoch, Stage, fit
 
 log = logging.getLogger(__name__)
@@ -63,13 +63,17 @@ def features_mlp(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
     assert isinstance(strategy, FeaturesMlp)
     extractor, train, val = _extract(config, splits, pretrained, strategy)
     classes = len(splits.class_names)
+    keras.config.set_dtype_policy("float32")  # a small head gains nothing from less
     head = _mlp(train, classes, strategy)
     stage = Stage("features_mlp", range(strategy.epochs), config.optimizer.learning_rate)
     feed = array_feed(
-        (train, splits.train.labels),
-        (val, splits.val.labels),
+        [train],
+        ["center"],
+        val,
+        (splits.train.labels, splits.val.labels),
         classes,
         config.training.batch_size,
+        config.evaluation.batch_size,
         config.seed,
         stage.epochs,
     )
@@ -85,7 +89,8 @@ def _extract(
         log.warning("features of a random network: weights=file or weights=run brings pretrained layers")
     extractor = cut_network(build_network(config, len(splits.class_names), pretrained), strategy.cut, strategy.crops)
     views, batch_size = config.evaluation.views, config.evaluation.batch_size
-    train, val = (outputs(extractor, part, views, batch_size) for part in (splits.train, splits.val))
+    store = activation_store(config.cache, config.paths)
+    train, val = (outputs(extractor, part, views, batch_size, store) for part in (splits.train, splits.val))
     log.info("%d features of %d + %d images", train.shape[1], len(train), len(val))
     return extractor, train, val
 

@@ -12,6 +12,7 @@ import skops.io
 
 from alexnet_exp.data import ImageSet
 from alexnet_exp.data.views import Views
+from alexnet_exp.training.activation_store import ActivationStore
 from alexnet_exp.training.activations import outputs
 
 SKOPS_TRUSTED = [  # classes of scikit-learn that skops does not trust by itself
@@ -42,9 +43,10 @@ class Fitted:
     history: list[dict[str, Any]] = field(default_factory=list)
     kept: int = -1
 
-    def predict_proba(self, images: ImageSet, batch_size: int) -> np.ndarray:
-        """Probabilities float32 `[N, classes]` of images of `load_size` pixels."""
-        result = outputs(self.network, images, self.views, batch_size)
+    def predict_proba(self, images: ImageSet, batch_size: int, store: ActivationStore | None = None) -> np.ndarray:
+        """Probabilities float32 `[N, classes]` of images of `load_size` pixels; `store` keeps their features."""
+        features_store = None if self.classifier is None else store
+        result = outputs(self.network, images, self.views, batch_size, features_store)
         if isinstance(self.classifier, keras.Model):
             result = self.classifier.predict(result, batch_size=batch_size, verbose=0)
         elif self.classifier is not None:

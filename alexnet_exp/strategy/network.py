@@ -1,16 +1,22 @@
 """What the strategies have in common: the network they start from, and what they end with."""
 
+import logging
 from typing import Any
 
 import keras
 
 from alexnet_exp.config.schema import FeaturesSvm, NoWeights, RunConfig
 from alexnet_exp.data import Splits
-from alexnet_exp.data.batches import image_feed
+from alexnet_exp.data.batches import Feed, array_feed, image_feed
+from alexnet_exp.data.views import training_views
 from alexnet_exp.model import build_alexnet
+from alexnet_exp.model.alexnet import frozen_prefix, split_network
 from alexnet_exp.model.weights import Pretrained, adapt_model, load_weights
 from alexnet_exp.strategy.fitted import Fitted
+from alexnet_exp.training.activations import activation_store, kept_outputs
 from alexnet_exp.training.fit import OnEpoch, Stage, fit
+
+log = logging.getLogger(__name__)
 
 
 def build_network(config: RunConfig, classes: int, pretrained: Pretrained | None) -> keras.Model:
@@ -25,8 +31,16 @@ def build_network(config: RunConfig, classes: int, pretrained: Pretrained | None
 def fit_images(
     network: keras.Model, config: RunConfig, splits: Splits, stage: Stage, on_epoch: OnEpoch
 ) -> list[dict[str, Any]]:
-    """Trains one stage on the images of `splits.train`."""
-    feed = image_feed(
+    """Trains one stage on the training images; where it can, from the activations of the frozen layers.
+
+    The course of training is the same either way, but for the rounding of what is kept.
+    """
+    trained, feed = _on_activations(network, config, splits, stage) or (network, _on_pixels(config, splits, stage))
+    return fit(trained, feed, stage, config.training, config.optimizer, config.schedule, on_epoch)
+
+
+def _on_pixels(config: RunConfig, splits: Splits, stage: Stage) -> Feed:
+    return image_feed(
         splits,
         config.augmentation,
         config.model.input_size,
@@ -35,7 +49,42 @@ def fit_images(
         config.seed,
         stage.epochs,
     )
-    return fit(network, feed, stage, config.training, config.optimizer, config.schedule, on_epoch)
+
+
+def _on_activations(
+    network: keras.Model, config: RunConfig, splits: Splits, stage: Stage
+) -> tuple[keras.Model, Feed] | None:
+    """What trains in this stage, and the activations of the frozen layers before it; None to train from pixels."""
+    depth = frozen_prefix(network)
+    if not any(layer.weights for layer in network.layers[:depth]):
+        return None
+    size, store = config.model.input_size, activation_store(config.cache, config.paths)
+    prefix, suffix = split_network(network, depth)
+    views = training_views(config.augmentation, size, config.seed, stage.epochs)
+    if views is None or len(views) > len(stage.epochs):
+        log.info("%s trains from pixels: too many views (augmentation.views repeats random draws)", stage.name)
+        return None
+    if not store.has_room((len(splits.train), *prefix.output_shape[1:]), len(views) + 1):
+        log.warning("%s trains from pixels: its activations are larger than cache.max_gb", stage.name)
+        return None
+    batch_size = config.evaluation.batch_size
+    train = [kept_outputs(prefix, splits.train, view, batch_size, store) for view in views]
+    val = kept_outputs(prefix, splits.val, "center", batch_size, store)
+    if val is None or any(array is None for array in train):
+        return None
+    log.info("%s trains on %d views of the activations of %s", stage.name, len(views), network.layers[depth - 1].name)
+    feed = array_feed(
+        [array for array in train if array is not None],
+        views,
+        val,
+        (splits.train.labels, splits.val.labels),
+        len(splits.class_names),
+        config.training.batch_size,
+        batch_size,
+        config.seed,
+        stage.epochs,
+    )
+    return suffix, feed
 
 
 def as_fitted(

@@ -1,28 +1,106 @@
-"""The outputs of a network, averaged over the views of each image."""
+"""The outputs of networks that do not change: of a frozen prefix, of a feature extractor; computed once and kept."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 
 import keras
 import numpy as np
 
+from alexnet_exp.config.schema import CacheConfig, Paths
 from alexnet_exp.console import track
 from alexnet_exp.data import ImageSet
 from alexnet_exp.data.batches import steps_per_epoch, view_batches
-from alexnet_exp.data.views import Views, view_names
+from alexnet_exp.data.views import Draws, View, Views, view_names
+from alexnet_exp.model.alexnet import split_network
+from alexnet_exp.training.activation_store import ActivationStore
+
+log = logging.getLogger(__name__)
+LAYOUT = 1  # part of the key: raise it when the same key would mean other numbers
+NO_EFFECT = ("name", "trainable", "kernel_initializer", "bias_initializer")  # on the output, of a layer's settings
 
 
-def outputs(network: keras.Model, images: ImageSet, views: Views, batch_size: int) -> np.ndarray:
-    """The network's outputs: probabilities of a whole network, features of a cut one.
+def activation_store(cache: CacheConfig, paths: Paths) -> ActivationStore:
+    """The store of all runs that share a cache folder."""
+    return ActivationStore(Path(paths.cache) / "activations", cache.max_gb, cache.dtype)
+
+
+def outputs(
+    network: keras.Model, images: ImageSet, views: Views, batch_size: int, store: ActivationStore | None = None
+) -> np.ndarray:
+    """The network's outputs, averaged over the views: probabilities of a whole network, features of a cut one.
+
+    Args:
+      store: keeps the outputs of each view; None computes them.
 
     Returns:
-      float32 `[N, D]`, the mean over the views.
+      float32 `[N, D]`.
     """
     names = view_names(views)
-    size = network.input_shape[1]
     total = np.zeros((len(images), network.output_shape[-1]), np.float32)
-    for name in names:
+    for view in names:
+        kept = None if store is None else kept_outputs(network, images, view, batch_size, store)
         start = 0
-        batches = view_batches(images, name, size, batch_size)
-        for batch in track(batches, f"{network.name}, {name}", steps_per_epoch(images, batch_size)):
-            result = network.predict_on_batch(batch)
-            total[start : start + len(result)] += result
-            start += len(result)
+        for piece in _computed(network, images, view, batch_size) if kept is None else [kept]:
+            total[start : start + len(piece)] += piece
+            start += len(piece)
     return total / len(names)
+
+
+def kept_outputs(
+    network: keras.Model, images: ImageSet, view: View, batch_size: int, store: ActivationStore
+) -> np.ndarray | None:
+    """The outputs of one view of all images, mapped `[N, ...]`; computed where the store does not have them.
+
+    What an earlier part of the same network gave for these images is taken up where the store has that.
+
+    Returns:
+      None where the store cannot keep them.
+    """
+    shape = (len(images), *network.output_shape[1:])
+    if not store.has_room(shape, 1):
+        return None
+    content = [LAYOUT, images.content_sha256, asdict(view) if isinstance(view, Draws) else view, store.dtype]
+    keys = [_sha256([digest, *content]) for digest in _chain(network)]
+
+    def compute() -> Iterator[np.ndarray]:
+        for depth in range(len(keys) - 1, 1, -1):
+            if (earlier := store.find(keys[depth - 1])) is not None:
+                log.info("%s from the activations of %s", network.name, network.layers[depth - 1].name)
+                _, rest = split_network(network, depth)
+                return _continued(rest, earlier, batch_size)
+        return _computed(network, images, view, batch_size)
+
+    return store.get(keys[-1], f"{network.name}, {_title(view)}, {len(images)} images", shape, compute)
+
+
+def _computed(network: keras.Model, images: ImageSet, view: View, batch_size: int) -> Iterator[np.ndarray]:
+    batches = view_batches(images, view, network.input_shape[1], batch_size)
+    for batch in track(batches, f"{network.name}, {_title(view)}", steps_per_epoch(images, batch_size)):
+        yield network.predict_on_batch(batch)
+
+
+def _continued(rest: keras.Model, activations: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(activations), batch_size):
+        yield rest.predict_on_batch(activations[start : start + batch_size].astype(np.float32))
+
+
+def _title(view: View) -> str:
+    return f"draws {view.number}" if isinstance(view, Draws) else view
+
+
+def _chain(network: keras.Model) -> list[str]:
+    """For each layer a digest of all that the output up to it depends on: the layers' settings and their weights."""
+    digests = [""]
+    for layer in network.layers:
+        settings = {name: value for name, value in layer.get_config().items() if name not in NO_EFFECT}
+        weights = [hashlib.sha256(value.tobytes()).hexdigest() for value in layer.get_weights()]
+        digests.append(_sha256([digests[-1], type(layer).__name__, settings, weights]))
+    return digests[1:]
+
+
+def _sha256(content: list) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

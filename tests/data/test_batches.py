@@ -7,7 +7,7 @@ from alexnet_exp.config.compose import compose_config
 from alexnet_exp.data.augment import DRAWS, augment, principal_color_components
 from alexnet_exp.data.batches import image_feed, steps_per_epoch
 from alexnet_exp.data.splits import ImageSet, Splits, load_splits
-from alexnet_exp.data.views import view, view_names
+from alexnet_exp.data.views import cut_view, view_names
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (3, 12, 12, 3), dtype=np.uint8)
@@ -149,9 +149,9 @@ def test_steps_count_the_last_smaller_batch(splits: Splits) -> None:
 def test_views() -> None:
     assert view_names("center") == ["center"]
     assert len(view_names("ten_crop")) == 10
-    np.testing.assert_array_equal(view(IMAGES, "center", 8), IMAGES[:, 2:10, 2:10])
-    np.testing.assert_array_equal(view(IMAGES, "bottom left", 8), IMAGES[:, 4:, :8])
-    np.testing.assert_array_equal(view(IMAGES, "top right mirrored", 8), IMAGES[:, :8, 4:][:, :, ::-1])
+    np.testing.assert_array_equal(cut_view(IMAGES, "center", 8), IMAGES[:, 2:10, 2:10])
+    np.testing.assert_array_equal(cut_view(IMAGES, "bottom left", 8), IMAGES[:, 4:, :8])
+    np.testing.assert_array_equal(cut_view(IMAGES, "top right mirrored", 8), IMAGES[:, :8, 4:][:, :, ::-1])
 
 
 def test_digits_feed_has_one_hot_labels_and_uint8_pixels(tmp_path) -> None:

@@ -2,7 +2,7 @@
 
 from alexnet_exp.config.schema.data import AugmentationConfig, DatasetConfig
 from alexnet_exp.config.schema.model import Conv, Dropout, Initializer, Lrn, ModelConfig, Norm, Pool, Preprocess
-from alexnet_exp.config.schema.run import EvaluationConfig, Paths, RunConfig, RunSettings, TrackingConfig
+from alexnet_exp.config.schema.run import CacheConfig, EvaluationConfig, Paths, RunConfig, RunSettings, TrackingConfig
 from alexnet_exp.config.schema.strategy import (
     FeaturesMlp,
     FeaturesSvm,
@@ -33,6 +33,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "AugmentationConfig",
+    "CacheConfig",
     "Constant",
     "Conv",
     "Cosine",

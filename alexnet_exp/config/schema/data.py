@@ -37,3 +37,9 @@ class AugmentationConfig:
     zoom: Fraction
     shift: Fraction
     pca_color: NonNegative
+    views: Count | None
+
+    @property
+    def moves(self) -> bool:
+        """Whether it does more than mirror."""
+        return bool(self.rotation or self.shear or self.zoom or self.shift or self.pca_color)

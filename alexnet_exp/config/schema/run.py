@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from alexnet_exp.config.schema.data import AugmentationConfig, DatasetConfig
-from alexnet_exp.config.schema.fields import Count, frozen
+from alexnet_exp.config.schema.fields import Count, NonNegative, frozen
 from alexnet_exp.config.schema.model import ModelConfig
 from alexnet_exp.config.schema.strategy import StrategyConfig, WeightsConfig
 from alexnet_exp.config.schema.training import OptimizerConfig, ScheduleConfig, TrainingConfig
@@ -45,8 +45,16 @@ class Paths:
 
 
 @frozen
+class CacheConfig:
+    """The activations of frozen layers, kept on disk under `paths.cache`."""
+
+    max_gb: NonNegative
+    dtype: Literal["float16", "float32"]
+
+
+@frozen
 class RunConfig:
-    """One experiment. `run`, `tracking` and `paths` do not change its result; everything else does."""
+    """One experiment. `run`, `tracking`, `paths` and `cache.max_gb` do not change its result; everything else does."""
 
     model: ModelConfig
     dataset: DatasetConfig
@@ -60,4 +68,5 @@ class RunConfig:
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
     run: RunSettings
     tracking: TrackingConfig
+    cache: CacheConfig
     paths: Paths

@@ -94,6 +94,8 @@ class TrainingConfig:
 
     epochs: Count
     batch_size: Count
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    devices: Literal["auto"] | Count
     loss: Literal["cross_entropy", "mean_squared_error"]
     label_smoothing: Fraction
     monitor: Literal["val/accuracy", "val/loss"]
