@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from alexnet_exp.config.schema import AugmentationConfig
-from alexnet_exp.data.augment import DRAWS, augment, principal_color_components
+from alexnet_exp.data.augment import DRAWS, augment, crop_corners, principal_color_components
 from alexnet_exp.data.splits import ImageSet, Splits
 from alexnet_exp.data.views import Draws, View, cut_view
 
@@ -142,7 +142,19 @@ def _augmented(
     if augmentation.pca_color:
         sample = np.random.default_rng(seed).permutation(len(images))[:COLOR_SAMPLE]
         components = principal_color_components(images.take(np.sort(sample)))
-    return lambda index, draws: augment(_pixels(images, index), draws, augmentation, size, components)
+    margin = images.store.shape[1] - size
+
+    def pixels(index: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        if augmentation.resamples:
+            chosen = _pixels(images, index)
+        else:
+            take = [index, *crop_corners(draws, margin), size]
+            chosen = tf.ensure_shape(
+                tf.numpy_function(images.take_crops, take, tf.uint8, stateful=False), [None, size, size, 3]
+            )
+        return augment(chosen, draws, augmentation, size, components)
+
+    return pixels
 
 
 def _position(views: list[View], epoch: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:

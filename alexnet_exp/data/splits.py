@@ -48,6 +48,11 @@ class ImageSet:
         """The pixels of some images of the set, uint8 `[B, H, W, 3]`."""
         return self.store[self.rows[index]]
 
+    def take_crops(self, index: np.ndarray, top: np.ndarray, left: np.ndarray, size: int) -> np.ndarray:
+        """Squares cut out of some images, uint8 `[B, size, size, 3]`, each at its own corner."""
+        windows = np.lib.stride_tricks.sliding_window_view(self.store, (size, size, 3), axis=(1, 2, 3))
+        return windows[self.rows[index], top, left, 0]
+
     def subset(self, index: np.ndarray) -> "ImageSet":
         """The images at `index`, int64 `[K]`."""
         return ImageSet(

@@ -34,7 +34,8 @@ def view_names(views: Views) -> list[View]:
 
 def training_views(augmentation: AugmentationConfig, size: int, seed: int, epochs: range) -> list[View] | None:
     """All views that training sees in some epochs; None where every epoch draws anew."""
-    if not augmentation.moves and augmentation.load_size in (None, size):
+    moves = augmentation.resamples or augmentation.pca_color or augmentation.load_size not in (None, size)
+    if not moves:
         return ["center", "center mirrored"] if augmentation.flip else ["center"]
     if augmentation.views is None:
         return None

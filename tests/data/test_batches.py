@@ -5,7 +5,7 @@ import pytest
 
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.data.augment import DRAWS, augment, principal_color_components
-from alexnet_exp.data.batches import image_feed, steps_per_epoch
+from alexnet_exp.data.batches import image_feed, shuffled_order, steps_per_epoch
 from alexnet_exp.data.splits import ImageSet, Splits, load_splits
 from alexnet_exp.data.views import cut_view, view_names
 
@@ -131,6 +131,23 @@ def test_pixels_do_not_depend_on_the_batch_size(splits: Splits) -> None:
 
 def test_another_seed_gives_other_pixels(splits: Splits) -> None:
     assert (batches(splits, range(1))[0] != batches(splits, range(1), seed=1)[0]).any()
+
+
+def test_random_crops_are_those_of_the_resampling_transformation(splits: Splits) -> None:
+    config = compose_config(["augmentation.flip=true"]).augmentation
+    feed = image_feed(splits, config, 8, 50, 16, 3, range(1))
+    images, _ = next(feed.train.as_numpy_iterator())
+    _, index, draws = next(shuffled_order(50, 50, 3, range(1)).as_numpy_iterator())
+    np.testing.assert_array_equal(images, augment(splits.train.take(index), draws, config, 8))
+    assert len({crop.tobytes() for crop in images}) == 50
+
+
+def test_the_draws_repeat_after_as_many_epochs_as_there_are_views(splits: Splits) -> None:
+    config = compose_config(["augmentation=shear_zoom_flip", "augmentation.views=2"]).augmentation
+    feed = image_feed(splits, config, 12, 50, 16, 0, range(4))
+    epochs = [images[np.argsort(labels.argmax(axis=1))] for images, labels in feed.train.as_numpy_iterator()]
+    as_sets = [{image.tobytes() for image in images} for images in epochs]
+    assert as_sets[0] == as_sets[2] != as_sets[1] == as_sets[3]
 
 
 def test_validation_reads_val_in_order(splits: Splits) -> None:

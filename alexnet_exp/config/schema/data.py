@@ -40,6 +40,6 @@ class AugmentationConfig:
     views: Count | None
 
     @property
-    def moves(self) -> bool:
-        """Whether it does more than mirror."""
-        return bool(self.rotation or self.shear or self.zoom or self.shift or self.pca_color)
+    def resamples(self) -> bool:
+        """Whether pixels are interpolated, not only mirrored and cropped."""
+        return bool(self.rotation or self.shear or self.zoom or self.shift)
