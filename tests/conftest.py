@@ -37,9 +37,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def tiny() -> Compose:
+def tiny(tmp_path: Path) -> Compose:
     """Composes an experiment with a tiny network on a part of the digits."""
-    return lambda *overrides: compose_config([*TINY, "dataset.limit_per_class=20", *overrides])
+    settings = [*TINY, "dataset.limit_per_class=20", f"paths.cache={tmp_path / 'cache'}"]
+    return lambda *overrides: compose_config([*settings, *overrides])
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,39 @@
+"""Shows what the cache of decoded images and activations holds, or clears it: scripts/cache.py [--clear] [FOLDER]."""
+
+import argparse
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from alexnet_exp.training.activation_store import GIGABYTE, ActivationStore
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(os.environ.get("ALEXNET_EXP_CACHE", ".cache")))
+    parser.add_argument("--clear", action="store_true", help="remove everything; runs compute again what they need")
+    arguments = parser.parse_args()
+    store = ActivationStore(arguments.folder / "activations", 0, "float16")
+    if arguments.clear:
+        store.clear()
+        shutil.rmtree(arguments.folder / "images", ignore_errors=True)
+        shutil.rmtree(arguments.folder / "precision", ignore_errors=True)
+    show(arguments.folder, store)
+
+
+def show(folder: Path, store: ActivationStore) -> None:
+    table = Table("what", "GB", "last used", title=str(folder))
+    for entry in store.entries():
+        used = datetime.fromtimestamp(entry.used).isoformat(" ", "minutes")
+        table.add_row(entry.title, f"{entry.size / GIGABYTE:.3f}", used)
+    images = sum(path.stat().st_size for path in (folder / "images").rglob("*.npy"))
+    table.add_row("decoded images", f"{images / GIGABYTE:.3f}", "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
