@@ -5,6 +5,7 @@ Each row is measured in a process of its own, one after the other. The exit code
 
 import argparse
 import json
+import logging
 import os
 import platform
 import tempfile
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     arguments = parser.parse_args()
     console = Console()
+    described = machine()
     started = time.perf_counter()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -61,7 +63,7 @@ def main() -> None:
             if not console.is_terminal:
                 print("  ".join(rows[-1].cells), flush=True)
             if arguments.output:
-                content = {"machine": machine(), "quick": arguments.quick, "rows": [asdict(row) for row in rows]}
+                content = {"machine": described, "quick": arguments.quick, "rows": [asdict(row) for row in rows]}
                 arguments.output.write_text(json.dumps(content, indent=2) + "\n")
     if console.is_terminal:
         console.print(table(rows))
@@ -85,6 +87,8 @@ def measured_row(goal: Goal, setting: Setting) -> Row:
 def measure(function: str, setting: Setting) -> Measured:
     """Calls `module.function` of `benchmarks`; runs in the row's own process."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for chatty in ("alexnet_exp", "tensorflow"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     module, _, name = function.rpartition(".")
     with silent_stderr():
         measurement = getattr(import_module(f"benchmarks.{module}"), name)
@@ -100,12 +104,13 @@ def table(rows: list[Row]) -> Table:
 
 
 def machine() -> dict[str, str | int | float]:
-    """What the ratios were measured on."""
+    """What the ratios are measured on, and what else it is doing (`load`, of the last minute)."""
     description: dict[str, str | int | float] = {
         "processor": _proc("cpuinfo", "model name") or platform.machine(),
         "cores": os.cpu_count() or 1,
         "bfloat16": bool({"avx512_bf16", "amx_bf16"} & set(_proc("cpuinfo", "flags").split())),
         "memory_gb": round(int((_proc("meminfo", "MemTotal") or "0 kB").split()[0]) / 1e6, 1),
+        "load": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
         "python": platform.python_version(),
     }

@@ -76,7 +76,9 @@ def _torch_step(model: ModelConfig, batch_size: int, precision: str) -> tuple[Ca
     import torch
 
     torch.set_num_threads(os.cpu_count() or 1)
-    network = _torch_network(model).to(memory_format=torch.channels_last)
+    network = _torch_network(model)
+    network(torch.zeros(1, 3, model.input_size, model.input_size))  # gives the dense layers their sizes
+    network.to(memory_format=torch.channels_last)
     images, labels = photos(batch_size, model.input_size, CLASSES)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # NHWC in memory: channels last
     target = torch.from_numpy(labels).long()
@@ -86,7 +88,6 @@ def _torch_step(model: ModelConfig, batch_size: int, precision: str) -> tuple[Ca
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             return torch.nn.functional.cross_entropy(network((pixels.float() - mean) / deviation), target)
 
-    forward()  # gives the first dense layer its size
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
 
     def step() -> None:

@@ -88,7 +88,8 @@ def second_svm(setting: Setting) -> Measured:
             for c in (0.001, 0.01)
         )
         choose_precision(first.training, first.model, setting.folder)
-        pairs.append((_svm_seconds(second, splits), _svm_seconds(first, splits)))
+        extracted = _svm_seconds(first, splits)
+        pairs.append((_svm_seconds(second, splits), extracted))
     seconds = medians(pairs)
     return Measured(median_ratio(pairs), f"{seconds[0]:.2f} against {seconds[1]:.2f} s, {images} images, pool5, linear")
 
