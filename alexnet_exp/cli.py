@@ -18,6 +18,7 @@ from alexnet_exp.config import config_from
 from alexnet_exp.config.compose import CONF
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import ConfigError, UserError
+from alexnet_exp.tracking.reach import check_reachable
 
 log = logging.getLogger(__name__)
 LAYER_TABLES = ("model.conv.", "model.dense.", "model.dropout.rates.")
@@ -44,6 +45,7 @@ def app(composed: DictConfig) -> float:
     """One job: checks the composed configuration and runs the experiment; returns val accuracy, for sweepers."""
     try:
         config = config_from(_plain(composed))
+        check_reachable(config.tracking.uri)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with silent_stderr():
