@@ -147,8 +147,9 @@ def test_three_groups_a_class_are_enough_and_two_are_too_few(tmp_path: Path) -> 
         for patient in range(3)
         for image in range(20)
     ]
-    parts = {(file.class_name, file.part) for file in assign_parts(files, dataset(tmp_path, OVERRIDE))}
-    assert len(parts) == 6
+    for fraction in (0.05, 0.6):
+        config = dataset(tmp_path, OVERRIDE, f"dataset.test_fraction={fraction}")
+        assert len({(file.class_name, file.part) for file in assign_parts(files, config)}) == 6
     fewer = [file for file in files if not file.name.startswith("b/patient12")]
     with pytest.raises(DataError, match="class b: expected at least 3 groups"):
         assign_parts(fewer, dataset(tmp_path, OVERRIDE))
