@@ -34,7 +34,7 @@ def main() -> None:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if show_traceback:
             raise
-        sys.exit(_message(error))
+        sys.exit(message(error))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
@@ -54,7 +54,7 @@ def app(composed: DictConfig) -> float:
         return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
-            sys.exit(_message(error))
+            sys.exit(message(error))
         log.error("job %s failed: %s", HydraConfig.get().job.num, "; ".join(_lines(error)))
         raise
     except Exception:
@@ -70,7 +70,8 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
         raise ConfigError("; ".join(_lines(error))) from None
 
 
-def _message(error: Exception) -> str:
+def message(error: Exception) -> str:
+    """A user's mistake, ours or one that Hydra found, in lines that start with `error: `."""
     return "\n".join(f"error: {line}" for line in _lines(error))
 
 
