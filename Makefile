@@ -2,10 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock ui
+.PHONY: help setup demo test test-faults lint format lock ui
 
 help:  ## Show this list.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "expected Python 3.11 to 3.13. Received: " + sys.version)'
@@ -21,6 +21,9 @@ demo: setup  ## Pretrain on digits 0-4, then transfer to 5-9 with all four strat
 
 test: setup  ## Run the test suite (under 3 minutes, no network).
 	$(BIN)/python -m pytest
+
+test-faults: setup  ## Outages and kills at length: what survives what.
+	$(BIN)/python -m pytest -m faults -s
 
 lint: setup  ## Check format, style, types and the import contract.
 	$(BIN)/ruff format --check .

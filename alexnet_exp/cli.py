@@ -18,6 +18,7 @@ from alexnet_exp.config import config_from
 from alexnet_exp.config.compose import CONF
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import ConfigError, UserError
+from alexnet_exp.tracking.reach import check_reachable
 
 log = logging.getLogger(__name__)
 LAYER_TABLES = ("model.conv.", "model.dense.", "model.dropout.rates.")
@@ -33,7 +34,7 @@ def main() -> None:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if show_traceback:
             raise
-        sys.exit(_message(error))
+        sys.exit(message(error))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
@@ -44,6 +45,7 @@ def app(composed: DictConfig) -> float:
     """One job: checks the composed configuration and runs the experiment; returns val accuracy, for sweepers."""
     try:
         config = config_from(_plain(composed))
+        check_reachable(config.tracking.uri)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with silent_stderr():
@@ -52,7 +54,7 @@ def app(composed: DictConfig) -> float:
         return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
-            sys.exit(_message(error))
+            sys.exit(message(error))
         log.error("job %s failed: %s", HydraConfig.get().job.num, "; ".join(_lines(error)))
         raise
     except Exception:
@@ -68,7 +70,8 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
         raise ConfigError("; ".join(_lines(error))) from None
 
 
-def _message(error: Exception) -> str:
+def message(error: Exception) -> str:
+    """A user's mistake, ours or one that Hydra found, in lines that start with `error: `."""
     return "\n".join(f"error: {line}" for line in _lines(error))
 
 

@@ -13,6 +13,10 @@ class DataError(UserError):
     """The images are missing, unreadable or too few."""
 
 
+class TrackingError(UserError):
+    """The tracking store does not answer, or a run's state cannot be kept."""
+
+
 class TrainingDiverged(UserError):
     """The loss is no longer finite."""
 

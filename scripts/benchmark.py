@@ -10,11 +10,11 @@ import os
 import platform
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +29,7 @@ GOALS = [
     Goal("towers", "training.two_towers", "two towers / one, by FLOPs", 0.85, "least"),
     Goal("keras_float32", "references.keras_float32", "epoch / ImageDataGenerator's, 32 pixels", 0.60, "most"),
     Goal("keras_auto", "references.keras_auto", "epoch / ImageDataGenerator's, 32 pixels", 0.50, "most"),
-    Goal("finetune", "transfer.eight_rounds", "eight rounds of fine-tuning / plain Keras", 0.65, "most"),
+    Goal("finetune", "transfer.all_rounds", "eight rounds of fine-tuning / plain Keras", 0.65, "most"),
     Goal("finetune_dense", "transfer.first_rounds", "first three rounds / plain Keras", 0.25, "most"),
     Goal("svm", "transfer.second_svm", "second SVM on the same features / first", 0.10, "most"),
     Goal("pytorch", "references.pytorch", "training step / eager PyTorch, images/s", 1.2, "least"),
@@ -74,26 +74,37 @@ def main() -> None:
 def measured_row(goal: Goal, setting: Setting) -> Row:
     """Measures in a fresh process; what goes wrong there is said in the row."""
     started = time.perf_counter()
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=measure, args=(goal.function, setting, sender), daemon=True)
+    process.start()
+    sender.close()
     try:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            measured = pool.submit(measure, goal.function, setting).result()
-    except NotMeasured as reason:
-        return goal.without_value(f"not measured: {reason}", time.perf_counter() - started)
-    except Exception as error:  # the other rows go on
-        return goal.without_value(f"{type(error).__name__}: {error}", time.perf_counter() - started)
-    return goal.row(measured, time.perf_counter() - started)
+        measured = receiver.recv()
+    except EOFError:
+        process.join()
+        measured = f"the process ended with code {process.exitcode}"
+    finally:
+        process.kill()  # TensorFlow takes seconds to leave
+        process.join()
+    seconds = time.perf_counter() - started
+    return goal.row(measured, seconds) if isinstance(measured, Measured) else goal.without_value(measured, seconds)
 
 
-def measure(function: str, setting: Setting) -> Measured:
-    """Calls `module.function` of `benchmarks`; runs in the row's own process."""
+def measure(function: str, setting: Setting, sender: Connection) -> None:
+    """Calls `module.function` of `benchmarks` and sends what it measured, or why it did not; runs in its own process."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for chatty in ("alexnet_exp", "tensorflow"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     module, _, name = function.rpartition(".")
-    with silent_stderr():
-        measurement = getattr(import_module(f"benchmarks.{module}"), name)
-    result: Measured = measurement(setting)
-    return result
+    try:
+        with silent_stderr():
+            measurement = getattr(import_module(f"benchmarks.{module}"), name)
+        sender.send(measurement(setting))
+    except NotMeasured as reason:
+        sender.send(str(reason))
+    except Exception as error:  # the other rows go on
+        sender.send(f"{type(error).__name__}: {error}")
 
 
 def table(rows: list[Row]) -> Table:

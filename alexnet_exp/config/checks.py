@@ -160,6 +160,11 @@ def _schedule(config: RunConfig) -> Iterator[str]:
 
 def _files(config: RunConfig) -> Iterator[str]:
     dataset = config.dataset
+    if dataset.source == "digits" and dataset.group_pattern is not None:
+        yield (
+            "dataset.group_pattern: expected null for the digits, whose writers are not known. "
+            f"Received: {dataset.group_pattern}"
+        )
     if dataset.source == "images":
         if dataset.root is None:
             yield "dataset.root: expected a folder or an archive of class folders. Received: null"

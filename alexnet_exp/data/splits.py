@@ -13,6 +13,7 @@ from alexnet_exp.config.schema import DatasetConfig
 from alexnet_exp.data.cache import decoded_images
 from alexnet_exp.data.digits import digits_images
 from alexnet_exp.data.files import list_images
+from alexnet_exp.data.groups import assign_parts, warn_of_shared_groups
 from alexnet_exp.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,8 @@ def load_splits(dataset: DatasetConfig, size: int, cache: Path) -> Splits:
     """Loads a dataset's images at `size` x `size` pixels and splits them.
 
     The parts that the data's folders name are kept. A missing test part is cut from the training images, then
-    `limit_per_class` applies, then a missing val part is cut from what is left.
+    `limit_per_class` applies, then a missing val part is cut from what is left. With `group_pattern` all images of a
+    group are in the same part.
 
     Raises:
       DataError: when images cannot be read or a class has too few of them.
@@ -97,17 +99,21 @@ def load_splits(dataset: DatasetConfig, size: int, cache: Path) -> Splits:
     val = np.flatnonzero(parts == "val")
     test = np.flatnonzero(parts == "test")
     labels = everything.labels
-    if not len(test):
+    whole_groups = dataset.group_pattern is not None  # then the parts are decided already
+    if not len(test) and not whole_groups:
         train, test = _hold_out(train, everything, class_names, dataset.test_fraction, (dataset.split_seed, "test"))
-    if dataset.limit_per_class is not None:
+    if dataset.limit_per_class is not None and not whole_groups:
         train = _limit(train, everything, class_names, dataset.limit_per_class, (dataset.split_seed, "limit"))
-    if not len(val):
+    if not len(val) and not whole_groups:
         train, val = _hold_out(train, everything, class_names, dataset.val_fraction, (dataset.split_seed, "val"))
     for name, part in (("train", train), ("val", val), ("test", test)):
         if missing := [class_names[label] for label in sorted(set(labels) - set(labels[part]))]:
             raise DataError(f"dataset {dataset.name}: expected every class in {name}. Received: none of {missing[0]}")
     splits = Splits(everything.subset(train), everything.subset(val), everything.subset(test), class_names)
     _warn_of_leaks(splits)
+    if dataset.group_pattern is not None:
+        ids = {"train": splits.train.ids, "val": splits.val.ids, "test": splits.test.ids}
+        warn_of_shared_groups(dataset.group_pattern, ids)
     return splits
 
 
@@ -126,6 +132,8 @@ def _load(dataset: DatasetConfig, size: int, cache: Path) -> tuple[ImageSet, lis
     else:
         root = Path(str(dataset.root)).expanduser()
         files = list_images(root)
+        if dataset.group_pattern is not None:
+            files = assign_parts(files, dataset)
         if dataset.classes is not None:
             _chosen_classes(dataset, [file.class_name for file in files])
             files = [file for file in files if file.class_name in dataset.classes]

@@ -1,27 +1,33 @@
 """Where runs are kept: the project's own SQLite store, or a tracking server."""
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
 
-from alexnet_exp.errors import UserError, WeightsError
+from alexnet_exp.errors import TrackingError, WeightsError
+from alexnet_exp.tracking.reach import check_reachable, without_credentials
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is away: an error in seconds
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 import mlflow
 import pandas as pd
+import sqlalchemy
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 MLRUNS = Path(__file__).resolve().parents[2] / "mlruns"
 SQLITE = "sqlite:///"
 MODEL = "model"  # the name under which a run's model is logged
+START_LOCK = 0x616C6578  # any number that other users of a PostgreSQL server do not take
 
 
 def open_store(uri: str | None, experiment: str) -> str:
-    """Makes MLflow use a store, creating and migrating the project's own one under a lock.
+    """Makes MLflow use a store, creating and migrating a database once, whoever else starts at the same moment.
 
     Args:
       uri: of a tracking server or a database; None is `mlruns/mlflow.db`.
@@ -29,25 +35,64 @@ def open_store(uri: str | None, experiment: str) -> str:
 
     Returns:
       The experiment's id.
+
+    Raises:
+      TrackingError: when the store does not answer, within seconds, or the experiment is deleted.
     """
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    check_reachable(uri)
+    uri = use_store(uri)
+    try:
+        with _alone(uri):
+            return _experiment_id(uri, experiment)
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError, OSError) as error:
+        store = without_credentials(uri)
+        raise TrackingError(
+            f"tracking.uri: expected a store that answers. Received: {store} ({short(error)})"
+        ) from None
+
+
+def use_store(uri: str | None) -> str:
+    """Makes MLflow use a store, and returns its URI; that of a file names it from whatever folder it is used."""
+    for name, level in (("alembic", logging.WARNING), ("mlflow", logging.WARNING), ("urllib3", logging.ERROR)):
+        logging.getLogger(name).setLevel(level)
     uri = uri or f"{SQLITE}{MLRUNS / 'mlflow.db'}"
+    if uri.startswith(SQLITE):
+        uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"
     mlflow.set_tracking_uri(uri)
-    MLRUNS.mkdir(exist_ok=True)
-    with FileLock(MLRUNS / ".mlflow.lock"):
+    return uri
+
+
+@contextlib.contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Holds other processes off while a database is created: MLflow's migrations do not bear company."""
+    if uri.startswith(SQLITE):
+        file = Path(uri.removeprefix(SQLITE))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_name(f".{file.name}.lock")):
+            yield
+    elif uri.startswith("postgresql"):  # processes on several machines
+        engine = sqlalchemy.create_engine(uri, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.pool.NullPool)
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({START_LOCK})"))
+            yield
+    else:
+        yield
+
+
+def _experiment_id(uri: str, experiment: str) -> str:
+    found = mlflow.get_experiment_by_name(experiment)
+    if not found:
+        folder = Path(uri.removeprefix(SQLITE)).parent / "artifacts" / experiment
+        artifacts = folder.as_uri() if uri.startswith(SQLITE) else None  # a server knows its own place
         try:
-            if found := mlflow.get_experiment_by_name(experiment):
-                if found.lifecycle_stage != "active":
-                    raise UserError(f"tracking.experiment: expected one that is not deleted. Received: {experiment}")
-                return found.experiment_id
-            folder = Path(uri.removeprefix(SQLITE)).absolute().parent / "artifacts" / experiment
-            artifacts = folder.as_uri() if uri.startswith(SQLITE) else None  # a server knows its own place
             return mlflow.create_experiment(experiment, artifact_location=artifacts)
         except MlflowException as error:
-            raise UserError(
-                f"tracking.uri: expected a store that answers. Received: {mlflow.get_tracking_uri()} ({_short(error)})"
-            ) from None
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+            found = mlflow.get_experiment_by_name(experiment)  # another process of a server was quicker
+    if found.lifecycle_stage != "active":
+        raise TrackingError(f"tracking.experiment: expected one that is not deleted. Received: {experiment}")
+    return found.experiment_id
 
 
 def download_weights(run_id: str, folder: Path) -> Path:
@@ -61,7 +106,7 @@ def download_weights(run_id: str, folder: Path) -> Path:
     except (MlflowException, OSError) as error:
         raise WeightsError(
             f"weights.run_id: expected the id of a run with a model in {mlflow.get_tracking_uri()}. "
-            f"Received: {run_id} ({_short(error)})"
+            f"Received: {run_id} ({short(error)})"
         ) from None
     if not (files := list(Path(model).rglob("network.keras"))):
         raise WeightsError(f"weights.run_id: expected a run with a network. Received: {run_id}, a model without one")
@@ -76,5 +121,6 @@ def finished_runs(uri: str | None, experiment: str, study: str) -> pd.DataFrame:
     return pd.DataFrame([{"run_id": run.info.run_id} | run.data.tags | run.data.metrics for run in runs])
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """The first line of a message."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:300]

@@ -14,6 +14,7 @@ from alexnet_exp.config.schema import (
     Sgd,
     Step,
 )
+from alexnet_exp.training import one_pass
 
 NOT_DECAYED = ["bias", "gamma", "beta"]
 
@@ -33,13 +34,13 @@ def build_optimizer(
     rate = _schedule(schedule, learning_rate, steps, epochs)
     match optimizer:
         case Sgd():
-            built = keras.optimizers.SGD(
+            built = one_pass.Sgd(
                 rate, optimizer.momentum, optimizer.nesterov, weight_decay=optimizer.weight_decay or None
             )
         case Adam():
-            return keras.optimizers.Adam(rate, optimizer.beta_1, optimizer.beta_2)
+            return one_pass.Adam(rate, optimizer.beta_1, optimizer.beta_2)
         case AdamW():
-            built = keras.optimizers.AdamW(rate, optimizer.weight_decay, optimizer.beta_1, optimizer.beta_2)
+            built = one_pass.AdamW(rate, optimizer.weight_decay, optimizer.beta_1, optimizer.beta_2)
     if optimizer.weight_decay:
         built.exclude_from_weight_decay(var_names=NOT_DECAYED)
     return built

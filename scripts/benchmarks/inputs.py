@@ -10,7 +10,9 @@ from PIL import Image
 from alexnet_exp.config import RunConfig
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.data import ImageSet, Splits
+from benchmarks.rows import Setting
 
+CLASSES = 1000  # as many as the published network tells apart
 FILES_IN_PIECE = 500
 
 
@@ -19,6 +21,12 @@ def composed(folder: Path, *overrides: str) -> RunConfig:
     return compose_config(
         [f"paths.cache='{folder / 'cache'}'", f"tracking.uri='sqlite:///{folder / 'mlflow.db'}'", *overrides]
     )
+
+
+def network_227(setting: Setting, *overrides: str) -> RunConfig:
+    """The single tower with 62 million parameters, SGD with momentum, batches of 128."""
+    batch = f"training.batch_size={32 if setting.quick else 128}"
+    return composed(setting.folder, "model=alexnet", "optimizer=sgd", "schedule=constant", batch, *overrides)
 
 
 def photos(number: int, size: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -25,19 +25,18 @@ JOBS, FIRST = 20, 5  # growth is counted from the end of job FIRST
 
 def small_run(setting: Setting) -> Measured:
     """The default experiment, two epochs."""
-    return _outside_of_fit(setting, composed(setting.folder / "small", "training.epochs=2"))
+    return _outside_of_fit(setting, composed(setting.folder, "training.epochs=2"))
 
 
 def run_227(setting: Setting) -> Measured:
     """One epoch of the 227-pixel network on 200 photos."""
-    folder = setting.folder / "run_227"
-    root = photo_folder(folder / "photos", 200, 256)
+    root = photo_folder(setting.folder / "run_227", 200, 256)
     dataset = ("dataset=image_folder", f"dataset.root='{root}'")
-    return _outside_of_fit(setting, composed(folder, "model=alexnet", "training.epochs=1", *dataset))
+    return _outside_of_fit(setting, composed(setting.folder, "model=alexnet", "training.epochs=1", *dataset))
 
 
 def _outside_of_fit(setting: Setting, config: RunConfig) -> Measured:
-    """The median of the runs after the first, which also creates the database, decodes, and probes the precision."""
+    """The median of the runs after the first, which may have to decode and to probe the precision."""
     outside = []
     for _ in range(2 if setting.quick else 4):
         inside: list[float] = []
@@ -60,7 +59,7 @@ def _timed(function: Callable[..., Any], seconds: list[float]) -> Callable[..., 
 def memory_growth(setting: Setting) -> Measured:
     """Resident memory after 20 tiny jobs less that after 5."""
     config = composed(setting.folder / "memory", *TINY)
-    jobs, first = (8, 3) if setting.quick else (JOBS, FIRST)
+    jobs, first = (4, 2) if setting.quick else (JOBS, FIRST)
     after = []
     for _ in range(jobs):
         run(config, [])

@@ -11,11 +11,10 @@ import numpy as np
 from alexnet_exp.config import RunConfig
 from alexnet_exp.data import ImageSet, Splits, load_splits
 from alexnet_exp.training.precision import choose_precision
-from benchmarks.inputs import composed, generated_splits, image_set, photo_folder, photos
+from benchmarks.inputs import composed, generated_splits, image_set, network_227, photo_folder, photos
 from benchmarks.rows import Measured, Setting
-from benchmarks.steps import BareStep, feed_of
+from benchmarks.steps import BareStep, batch_of, feed_of
 from benchmarks.timing import in_turns, median_ratio, medians, seconds_of
-from benchmarks.training import batch_of, network_227
 
 CLASSES = 10
 WARM_UP = 4  # batches: what the pipeline holds ready
@@ -40,7 +39,7 @@ def photos_227(setting: Setting) -> Measured:
 
 
 def _against_step(setting: Setting, config: RunConfig, splits: Splits, batches: int, steps: int) -> Measured:
-    precision = choose_precision(config.training, config.model, setting.folder)
+    precision = choose_precision(config.training, config.model, setting.cache)
     bare = BareStep(config, CLASSES)
     feed = feed_of(config, splits, range(1000))
 

@@ -11,11 +11,10 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from alexnet_exp.config.schema import ModelConfig, Preprocess
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.training.precision import choose_precision
-from benchmarks.inputs import composed, generated_splits, photos
+from benchmarks.inputs import CLASSES, composed, generated_splits, network_227, photos
 from benchmarks.rows import Measured, NotMeasured, Setting
-from benchmarks.steps import BareStep, compiled, fit_epoch_seconds
+from benchmarks.steps import BareStep, batch_of, compiled, fit_epoch_seconds
 from benchmarks.timing import in_turns, median_ratio, medians, seconds_of
-from benchmarks.training import CLASSES, batch_of, network_227
 
 
 def keras_float32(setting: Setting) -> Measured:
@@ -28,10 +27,10 @@ def keras_auto(setting: Setting) -> Measured:
 
 def _image_data_generator(setting: Setting, precision: str) -> Measured:
     """Seconds an epoch of `fit` against `ImageDataGenerator` and `keras.Model.fit`, on 32-pixel images."""
-    rounds, images, classes = (1, 1000, 10) if setting.quick else (3, 3000, 10)
+    rounds, images, classes = (1, 500, 10) if setting.quick else (3, 3000, 10)
     model = ("model=alexnet_cifar", "augmentation=rotate_flip_zoom", "optimizer=adam", "schedule=constant")
     config = composed(setting.folder, *model, "training.batch_size=100", f"training.precision={precision}")
-    precision = choose_precision(config.training, config.model, setting.folder)
+    precision = choose_precision(config.training, config.model, setting.cache)
     splits = generated_splits(images, 100, 100, config.model.input_size, classes)
     pixels, labels = splits.train.store, keras.utils.to_categorical(splits.train.labels, classes)
     held_out = splits.val.store, keras.utils.to_categorical(splits.val.labels, classes)
@@ -58,7 +57,7 @@ def pytorch(setting: Setting) -> Measured:
     if find_spec("torch") is None:
         raise NotMeasured("torch is not installed")
     config = network_227(setting, "optimizer.nesterov=false", "optimizer.weight_decay=0")
-    precision = choose_precision(config.training, config.model, setting.folder)
+    precision = choose_precision(config.training, config.model, setting.cache)
     bare = BareStep(config, CLASSES)
     torch_step, parameters = _torch_step(config.model, config.training.batch_size, precision)
     if parameters != bare.network.count_params():

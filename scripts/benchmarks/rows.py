@@ -14,6 +14,11 @@ class Setting:
     quick: bool
     folder: Path
 
+    @property
+    def cache(self) -> Path:
+        """Where the precision that suits a network is remembered."""
+        return self.folder / "cache"
+
 
 @dataclass(frozen=True)
 class Measured:

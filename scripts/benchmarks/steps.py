@@ -44,6 +44,10 @@ def compiled(network: keras.Model, config: RunConfig, learning_rate: float | Non
     return network
 
 
+def batch_of(config: RunConfig, precision: str) -> str:
+    return f"{precision}, batches of {config.training.batch_size}"
+
+
 def feed_of(config: RunConfig, splits: Splits, epochs: range) -> Feed:
     batch_sizes = config.training.batch_size, config.evaluation.batch_size
     return image_feed(splits, config.augmentation, config.model.input_size, *batch_sizes, config.seed, epochs)

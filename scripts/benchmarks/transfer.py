@@ -6,7 +6,6 @@ import keras
 
 from alexnet_exp.config import RunConfig
 from alexnet_exp.config.schema import Finetune
-from alexnet_exp.config.schema import Stage as PlannedStage
 from alexnet_exp.data import Splits
 from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.strategy.finetune import freeze_all_but
@@ -27,33 +26,32 @@ FINETUNE = (
 )  # fmt: skip
 
 
-def eight_rounds(setting: Setting) -> Measured:
+def all_rounds(setting: Setting) -> Measured:
     """Layer-wise fine-tuning of the head, then one more layer in each round, against plain Keras."""
-    return _finetuning(setting, rounds=8)
+    return _finetuning(setting, [1, 2, 3, 8] if setting.quick else [1, 2, 3, 4, 5, 6, 7, 8])
 
 
 def first_rounds(setting: Setting) -> Measured:
     """The rounds of the dense layers alone."""
-    return _finetuning(setting, rounds=3)
+    return _finetuning(setting, [1, 2, 3])
 
 
-def _finetuning(setting: Setting, rounds: int) -> Measured:
+def _finetuning(setting: Setting, rounds: list[int]) -> Measured:
     images, epochs = (32, 2) if setting.quick else (128, 10)
     kept = setting.folder / "finetuning.json"  # the first rounds need not be measured twice
     if not kept.exists():
         kept.write_text(json.dumps(_round_seconds(setting, rounds, images, epochs)))
-    seconds = json.loads(kept.read_text())[:rounds]
+    seconds = json.loads(kept.read_text())[: len(rounds)]
     ours, plain = (sum(pair[side] for pair in seconds) for side in (0, 1))
-    each = ", ".join(f"{pair[0] / pair[1]:.2f}" for pair in seconds)
-    details = f"{ours:.0f} against {plain:.0f} s ({each}), {images} images, {epochs} epochs a round, float32"
+    each = ", ".join(f"{number}: {pair[0] / pair[1]:.2f}" for number, pair in zip(rounds, seconds, strict=True))
+    details = f"{ours:.0f} against {plain:.0f} s (rounds {each}), {images} images, {epochs} epochs a round, float32"
     return Measured(ours / plain, details)
 
 
-def _round_seconds(setting: Setting, rounds: int, images: int, epochs: int) -> list[tuple[float, float]]:
+def _round_seconds(setting: Setting, rounds: list[int], images: int, epochs: int) -> list[tuple[float, float]]:
     """Ours and plain Keras' for each round; each epoch is validated on 0.4 times as many images, as published."""
     config = composed(setting.folder / "finetuning", *FINETUNE)
-    assert isinstance(config.strategy, Finetune)
-    choose_precision(config.training, config.model, setting.folder)
+    choose_precision(config.training, config.model, setting.cache)
     splits = generated_splits(images, images * 2 // 5, 8, config.model.input_size, CLASSES)
     ours, plain = (build_network(config, CLASSES, None) for _ in range(2))
     feed = feed_of(config, splits, range(epochs))
@@ -61,10 +59,12 @@ def _round_seconds(setting: Setting, rounds: int, images: int, epochs: int) -> l
     for _ in train.concatenate(val):
         pass
 
-    def one_round(number: int, plan: PlannedStage) -> tuple[float, float]:
+    def one_round(number: int) -> tuple[float, float]:
+        assert isinstance(config.strategy, Finetune)
+        plan = config.strategy.stages[number - 1]
         for network in (ours, plain):
             freeze_all_but(network, plan.layers, config.model.layers)
-        stage = Stage(f"round {number}", range(number * epochs, (number + 1) * epochs), plan.learning_rate)
+        stage = Stage(f"round {number}", range((number - 1) * epochs, number * epochs), plan.learning_rate)
 
         def plain_keras() -> None:
             compiled(plain, config, plan.learning_rate)
@@ -73,7 +73,7 @@ def _round_seconds(setting: Setting, rounds: int, images: int, epochs: int) -> l
         seconds = seconds_of(lambda: fit_images(ours, config, splits, stage, lambda *_: None))
         return seconds, seconds_of(plain_keras)
 
-    return [one_round(number, plan) for number, plan in enumerate(config.strategy.stages[:rounds])]
+    return [one_round(number) for number in rounds]
 
 
 def second_svm(setting: Setting) -> Measured:
@@ -87,7 +87,7 @@ def second_svm(setting: Setting) -> Measured:
             composed(folder, "strategy=features_svm", "model=alexnet", "strategy.kernel=linear", f"strategy.c=[{c}]")
             for c in (0.001, 0.01)
         )
-        choose_precision(first.training, first.model, setting.folder)
+        choose_precision(first.training, first.model, setting.cache)
         extracted = _svm_seconds(first, splits)
         pairs.append((_svm_seconds(second, splits), extracted))
     seconds = medians(pairs)

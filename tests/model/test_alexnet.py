@@ -1,65 +1,52 @@
 """Golden sizes and counts; placement puts each layer where it says; the layers compute what their papers say."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
 
 from alexnet_exp.config.compose import compose_config
-from alexnet_exp.config.geometry import output_sizes
+from alexnet_exp.config.layer_table import layer_table
+from alexnet_exp.config.schema import ModelConfig
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.alexnet import cut_network
 from alexnet_exp.model.layers import GroupedConv2D, LocalResponseNormalization, Preprocess
-
-PARAMETERS = {  # with two classes
-    ("model=alexnet", "+model.dense.fc8=1000"): 62_380_346,
-    ("model=alexnet",): 58_289_538,
-    ("model=alexnet_2012",): 56_876_418,
-    ("model=caffenet",): 56_876_418,
-    ("model=alexnet_cifar",): 25_722_466,
-    ("model=alexnet_small",): 196_194,
-}
+from tests.conftest import REPO
 
 
 def network(*overrides: str, classes: int = 2) -> keras.Model:
     return build_alexnet(compose_config(list(overrides)).model, classes)
 
 
-@pytest.mark.parametrize(("overrides", "count"), PARAMETERS.items(), ids=lambda value: str(value))
-def test_parameter_counts(overrides: tuple[str, ...], count: int) -> None:
-    assert network(*overrides).count_params() == count
-
-
-def test_layer_sizes_of_the_published_network() -> None:
-    built = network("model=alexnet", "+model.dense.fc8=1000")
-    counts = {layer.name: layer.count_params() for layer in built.layers if layer.count_params()}
-    assert counts == {
-        "conv1": 34_944,
-        "conv2": 614_656,
-        "conv3": 885_120,
-        "conv4": 1_327_488,
-        "conv5": 884_992,
-        "fc6": 37_752_832,
-        "fc7": 16_781_312,
-        "fc8": 4_097_000,
-        "head": 2_002,
+def assert_described(model: ModelConfig, classes: int) -> None:
+    """The table that is made without Keras says what Keras builds."""
+    built = build_alexnet(model, classes)
+    table = layer_table(model, classes)
+    assert sum(row.parameters for row in table) == built.count_params()
+    assert {row.name: row.parameters for row in table if row.parameters} == {
+        layer.name: layer.count_params() for layer in built.layers if layer.count_params()
     }
-    shapes = {layer.name: layer.output.shape[1:] for layer in built.layers}
-    assert shapes["images"] == (227, 227, 3)
-    assert shapes["conv1"] == (55, 55, 96)
-    assert shapes["pool1"] == (27, 27, 96)
-    assert shapes["conv2"] == (27, 27, 256)
-    assert shapes["pool2"] == (13, 13, 256)
-    assert shapes["conv3"] == shapes["conv4"] == (13, 13, 384)
-    assert shapes["conv5"] == (13, 13, 256)
-    assert shapes["pool5"] == (6, 6, 256)
-    assert shapes["flatten"] == (9216,)
+    for row in table:
+        layer = built.get_layer(row.name)
+        assert (row.name, row.output) == (layer.name, tuple(layer.output.shape[1:]))
+        if row.multiply_adds:
+            assert row.multiply_adds == math.prod(layer.kernel.shape) * math.prod(row.output[:-1])
+    names = [layer.name for layer in built.layers]
+    assert [names.index(row.name) for row in table] == sorted(names.index(row.name) for row in table)
 
 
-def test_geometry_agrees_with_keras() -> None:
-    for model in ("alexnet", "alexnet_cifar", "alexnet_small"):
-        config = compose_config([f"model={model}"]).model
-        built = build_alexnet(config, 2)
-        assert output_sizes(config) == {name: built.get_layer(name).output.shape[1] for name in output_sizes(config)}
+@pytest.mark.parametrize("name", [path.stem for path in sorted((REPO / "conf" / "model").glob("*.yaml"))])
+def test_the_layer_table_agrees_with_keras(name: str) -> None:
+    assert_described(compose_config([f"model={name}"]).model, 2)
+
+
+@pytest.mark.parametrize("kind", ["batch", "lrn", "layer", "group"])
+@pytest.mark.parametrize("position", ["before_layer", "before_activation", "after_activation", "after_pool"])
+def test_the_layer_table_knows_normalisation(kind: str, position: str) -> None:
+    layers = "[conv1,conv5]" if kind == "lrn" else "[conv1,conv3,fc6]"
+    norm = [f"model.norm.kind={kind}", f"model.norm.position={position}", f"model.norm.layers={layers}"]
+    assert_described(compose_config(norm).model, 3)
 
 
 NO_DENSE_DROPOUT = ("model.dropout.rates.fc6=0", "model.dropout.rates.fc7=0")

@@ -2,9 +2,12 @@
 
 import math
 
+import keras
+import numpy as np
 import pytest
 
 from alexnet_exp.config.compose import compose_config
+from alexnet_exp.training import one_pass
 from alexnet_exp.training.optimizer import build_optimizer, keras_metric, plateau_callbacks
 
 STEPS, EPOCHS = 10, 4
@@ -74,3 +77,28 @@ def test_optimizers_take_their_settings(overrides: list[str], expected: dict[str
 def test_metric_names() -> None:
     assert keras_metric("val/accuracy") == "val_accuracy"
     assert keras_metric("train/loss") == "loss"
+
+
+PLAIN = [
+    (one_pass.Sgd, keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
+    (one_pass.Sgd, keras.optimizers.SGD, {"momentum": 0.9, "weight_decay": 0.1}),
+    (one_pass.Sgd, keras.optimizers.SGD, {}),
+    (one_pass.Adam, keras.optimizers.Adam, {"beta_1": 0.8}),
+    (one_pass.AdamW, keras.optimizers.AdamW, {"weight_decay": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("fused", "plain", "options"), PLAIN)
+def test_one_pass_takes_the_steps_of_keras(fused: type, plain: type, options: dict) -> None:
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(5, 3, 4)).astype(np.float32)
+    results = []
+    for kind in (fused, plain):
+        weights = keras.Variable(np.ones((3, 4), np.float32))
+        optimizer = kind(keras.optimizers.schedules.CosineDecay(0.1, 5), **options)
+        for gradient in gradients:
+            optimizer.apply_gradients([(gradient, weights)])
+        results.append([np.asarray(variable) for variable in (weights, *optimizer.variables)])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    assert np.abs(results[0][0] - 1).max() > 0.1

@@ -1,12 +1,23 @@
 """The images, and what happens to them on the way to the network."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from alexnet_exp.config.schema.fields import Count, Fraction, NonNegative, frozen
 
 ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
+
+
+def _has_one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"a regular expression ({error})") from None
+    if groups != 1:
+        raise ValueError(f"a regular expression with one group in parentheses, found {groups}")
+    return pattern
 
 
 @frozen
@@ -21,6 +32,7 @@ class DatasetConfig:
     val_fraction: Annotated[float, Field(gt=0, lt=1)]
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
     split_seed: Annotated[int, Field(strict=True, ge=0)]
+    group_pattern: Annotated[str, AfterValidator(_has_one_group)] | None
     resize: Literal["squash", "crop"]
     on_bad_image: Literal["error", "skip"]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from alexnet_exp.config.schema.data import AugmentationConfig, DatasetConfig
-from alexnet_exp.config.schema.fields import Count, NonNegative, frozen
+from alexnet_exp.config.schema.fields import Count, NonNegative, Positive, frozen
 from alexnet_exp.config.schema.model import ModelConfig
 from alexnet_exp.config.schema.strategy import StrategyConfig, WeightsConfig
 from alexnet_exp.config.schema.training import OptimizerConfig, ScheduleConfig, TrainingConfig
@@ -34,14 +34,16 @@ class TrackingConfig:
 
     uri: str | None
     experiment: str
+    flush_seconds: Positive
 
 
 @frozen
 class Paths:
-    """Folders of data and caches."""
+    """Folders of data, caches and the state of runs."""
 
     data: str
     cache: str
+    state: str
 
 
 @frozen
