@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import platform
+import signal
+import sys
 import tempfile
 import time
 from dataclasses import asdict
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="writes machine and rows as JSON")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that processes and files go
     console = Console()
     described = machine()
     started = time.perf_counter()
@@ -92,7 +95,7 @@ def measured_row(goal: Goal, setting: Setting) -> Row:
 
 
 def measure(function: str, setting: Setting, sender: Connection) -> None:
-    """Calls `module.function` of `benchmarks` and sends what it measured, or why it did not; runs in its own process."""
+    """Calls `module.function` of `benchmarks` in a process of its own and sends what it measured, or why not."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for chatty in ("alexnet_exp", "tensorflow"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
