@@ -1,0 +1,104 @@
+"""What is computed once: the activations of frozen layers in fine-tuning, the features of an SVM."""
+
+import json
+
+import keras
+
+from alexnet_exp.config import RunConfig
+from alexnet_exp.config.schema import Finetune
+from alexnet_exp.config.schema import Stage as PlannedStage
+from alexnet_exp.data import Splits
+from alexnet_exp.strategy import STRATEGIES
+from alexnet_exp.strategy.finetune import freeze_all_but
+from alexnet_exp.strategy.network import build_network, fit_images
+from alexnet_exp.training.activations import activation_store
+from alexnet_exp.training.fit import Stage
+from alexnet_exp.training.precision import choose_precision
+from benchmarks.inputs import composed, generated_splits
+from benchmarks.rows import Measured, Setting
+from benchmarks.steps import compiled, feed_of
+from benchmarks.timing import median_ratio, medians, seconds_of
+
+CLASSES = 2
+FINETUNE = (
+    "strategy=finetune", "weights=run", "weights.run_id=unused", "model=alexnet_2012", "augmentation=flip",
+    "optimizer=sgd", "optimizer.weight_decay=0", "schedule=constant", "training.batch_size=16",
+    "training.loss=mean_squared_error", "training.precision=float32",
+)  # fmt: skip
+
+
+def eight_rounds(setting: Setting) -> Measured:
+    """Layer-wise fine-tuning of the head, then one more layer in each round, against plain Keras."""
+    return _finetuning(setting, rounds=8)
+
+
+def first_rounds(setting: Setting) -> Measured:
+    """The rounds of the dense layers alone."""
+    return _finetuning(setting, rounds=3)
+
+
+def _finetuning(setting: Setting, rounds: int) -> Measured:
+    images, epochs = (32, 2) if setting.quick else (128, 10)
+    kept = setting.folder / "finetuning.json"  # the first rounds need not be measured twice
+    if not kept.exists():
+        kept.write_text(json.dumps(_round_seconds(setting, rounds, images, epochs)))
+    seconds = json.loads(kept.read_text())[:rounds]
+    ours, plain = (sum(pair[side] for pair in seconds) for side in (0, 1))
+    each = ", ".join(f"{pair[0] / pair[1]:.2f}" for pair in seconds)
+    details = f"{ours:.0f} against {plain:.0f} s ({each}), {images} images, {epochs} epochs a round, float32"
+    return Measured(ours / plain, details)
+
+
+def _round_seconds(setting: Setting, rounds: int, images: int, epochs: int) -> list[tuple[float, float]]:
+    """Ours and plain Keras' for each round; each epoch is validated on 0.4 times as many images, as published."""
+    config = composed(setting.folder / "finetuning", *FINETUNE)
+    assert isinstance(config.strategy, Finetune)
+    choose_precision(config.training, config.model, setting.folder)
+    splits = generated_splits(images, images * 2 // 5, 8, config.model.input_size, CLASSES)
+    ours, plain = (build_network(config, CLASSES, None) for _ in range(2))
+    feed = feed_of(config, splits, range(epochs))
+    train, val = feed.train.cache(), feed.val.cache()
+    for _ in train.concatenate(val):
+        pass
+
+    def one_round(number: int, plan: PlannedStage) -> tuple[float, float]:
+        for network in (ours, plain):
+            freeze_all_but(network, plan.layers, config.model.layers)
+        stage = Stage(f"round {number}", range(number * epochs, (number + 1) * epochs), plan.learning_rate)
+
+        def plain_keras() -> None:
+            compiled(plain, config, plan.learning_rate)
+            plain.fit(train, validation_data=val, epochs=epochs, steps_per_epoch=feed.steps, shuffle=False, verbose=0)
+
+        seconds = seconds_of(lambda: fit_images(ours, config, splits, stage, lambda *_: None))
+        return seconds, seconds_of(plain_keras)
+
+    return [one_round(number, plan) for number, plan in enumerate(config.strategy.stages[:rounds])]
+
+
+def second_svm(setting: Setting) -> Measured:
+    """Seconds of a second setting of the SVM, training and predicting, against the first one on the same images."""
+    rounds, images = (1, 200) if setting.quick else (3, 500)
+    splits = generated_splits(images * 7 // 10, images * 3 // 20, images * 3 // 20, 227, CLASSES)
+    pairs = []
+    for number in range(rounds):
+        folder = setting.folder / f"svm{number}"  # a fresh store
+        first, second = (
+            composed(folder, "strategy=features_svm", "model=alexnet", "strategy.kernel=linear", f"strategy.c=[{c}]")
+            for c in (0.001, 0.01)
+        )
+        choose_precision(first.training, first.model, setting.folder)
+        extracted = _svm_seconds(first, splits)
+        pairs.append((_svm_seconds(second, splits), extracted))
+    seconds = medians(pairs)
+    return Measured(median_ratio(pairs), f"{seconds[0]:.2f} against {seconds[1]:.2f} s, {images} images, pool5, linear")
+
+
+def _svm_seconds(config: RunConfig, splits: Splits) -> float:
+    def fit_and_predict() -> None:
+        keras.utils.set_random_seed(config.seed)
+        fitted = STRATEGIES["features_svm"](config, splits, None, lambda *_: None)
+        store = activation_store(config.cache, config.paths)
+        fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
+
+    return seconds_of(fit_and_predict)
