@@ -20,12 +20,13 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 import alexnet_exp
+from alexnet_exp.checksums import file_sha256
 from alexnet_exp.config import RunConfig, to_dict
 from alexnet_exp.config.fingerprint import flatten, science
 from alexnet_exp.config.schema import RunWeights
 from alexnet_exp.evaluation.metrics import Report
 from alexnet_exp.strategy import Fitted
-from alexnet_exp.tracking.store import MODEL
+from alexnet_exp.tracking.store import MODEL, MODEL_SHA256
 
 SCENARIOS = {
     "scratch": "training from scratch",
@@ -85,6 +86,7 @@ class Tracker:
         with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
             fitted.save(Path(name) / "fitted")
+            self.tag(**{MODEL_SHA256: file_sha256(Path(name) / "fitted" / "fitted.json")})
             mlflow.pyfunc.log_model(
                 name=MODEL,
                 loader_module="alexnet_exp.serving",
