@@ -4,9 +4,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from alexnet_exp.config.schema.fields import Count, Fraction, NonNegative, frozen
+from alexnet_exp.config.schema.fields import Count, Fraction, NonNegative, Positive, frozen
 
 ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
+
+
+@frozen
+class Limits:
+    """What an archive or an image may be at most before it is refused as a bomb.
+
+    Attributes:
+      files: in an archive.
+      gigabytes: of all its files when unpacked.
+      ratio: of the unpacked size to the packed size, of a file in a .zip and of the whole of a compressed .tar.
+      megapixels: of an image.
+    """
+
+    files: Count
+    gigabytes: Positive
+    ratio: Positive
+    megapixels: Positive
 
 
 @frozen
@@ -23,6 +40,9 @@ class DatasetConfig:
     split_seed: Annotated[int, Field(strict=True, ge=0)]
     resize: Literal["squash", "crop"]
     on_bad_image: Literal["error", "skip"]
+    on_leak: Literal["warn", "error"]
+    near_duplicates: Annotated[int, Field(strict=True, ge=0, le=16)] | None
+    limits: Limits
 
 
 @frozen
