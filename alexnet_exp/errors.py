@@ -13,6 +13,10 @@ class DataError(UserError):
     """The images are missing, unreadable or too few."""
 
 
+class DeviceError(UserError):
+    """The machine does not have the devices that training asks for."""
+
+
 class TrainingDiverged(UserError):
     """The loss is no longer finite."""
 
