@@ -22,6 +22,10 @@ class TrackingError(UserError):
     """The tracking store does not answer, or a run's state cannot be kept."""
 
 
+class DeviceError(UserError):
+    """The machine does not have the devices that training asks for."""
+
+
 class TrainingDiverged(UserError):
     """The loss is no longer finite."""
 
