@@ -19,11 +19,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_exp.config.compose import compose_config
 from alexnet_exp.data.fetch import Collection, fetch_images, read_lists
 from alexnet_exp.data.files import list_images
 from alexnet_exp.data.request import Limits
 from alexnet_exp.errors import DataError
 from tests.conftest import REPO
+
+LIMITS = compose_config([]).dataset.limits
 
 LIMITS = Limits(
     total=12,
@@ -255,7 +258,7 @@ def test_parts_are_filled_in_order_and_no_more_is_asked(server: str, tmp_path: P
         "ships": [f"{server}/good/{n}" for n in [1, 1, *range(100, 140)]],
     }
     images = fetched(lists, tmp_path, {"train": 6, "val": 3})
-    names = [(file.part, file.class_name) for file in list_images(tmp_path)]
+    names = [(file.part, file.class_name) for file in list_images(tmp_path, LIMITS)]
     assert Counter(names) == {(part, name): n for part, n in (("train", 6), ("val", 3)) for name in lists}
     bikes = [path.parts[-3] for link, path in images.files.items() if link.class_name == "bikes"]
     assert bikes == ["train"] * 6 + ["val"] * 3
