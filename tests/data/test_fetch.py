@@ -317,7 +317,7 @@ def test_the_script_fills_an_image_folder(server: str, tmp_path: Path) -> None:
     done = run("--train", "2", "--val", "1")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert len(list_images(tmp_path / "data")) == 6
+    assert len(list_images(tmp_path / "data", LIMITS)) == 6
     more = run("--train", "4", "--val", "1")
     assert more.returncode == 1
     assert more.stderr == "error: bikes: expected 5 images; give more addresses. Received: 4\n"
