@@ -12,12 +12,20 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is away: an error in seconds
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 import mlflow
-import pandas as pd
 from mlflow.exceptions import MlflowException
 
 MLRUNS = Path(__file__).resolve().parents[2] / "mlruns"
 SQLITE = "sqlite:///"
 MODEL = "model"  # the name under which a run's model is logged
+
+
+def use_store(uri: str | None) -> str:
+    """Makes MLflow use a store, without opening it; None is `mlruns/mlflow.db`. Returns its address."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    uri = uri or f"{SQLITE}{MLRUNS / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    return uri
 
 
 def open_store(uri: str | None, experiment: str) -> str:
@@ -30,10 +38,7 @@ def open_store(uri: str | None, experiment: str) -> str:
     Returns:
       The experiment's id.
     """
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    uri = uri or f"{SQLITE}{MLRUNS / 'mlflow.db'}"
-    mlflow.set_tracking_uri(uri)
+    uri = use_store(uri)
     MLRUNS.mkdir(exist_ok=True)
     with FileLock(MLRUNS / ".mlflow.lock"):
         try:
@@ -46,7 +51,7 @@ def open_store(uri: str | None, experiment: str) -> str:
             return mlflow.create_experiment(experiment, artifact_location=artifacts)
         except MlflowException as error:
             raise UserError(
-                f"tracking.uri: expected a store that answers. Received: {mlflow.get_tracking_uri()} ({_short(error)})"
+                f"tracking.uri: expected a store that answers. Received: {mlflow.get_tracking_uri()} ({short(error)})"
             ) from None
 
 
@@ -61,20 +66,13 @@ def download_weights(run_id: str, folder: Path) -> Path:
     except (MlflowException, OSError) as error:
         raise WeightsError(
             f"weights.run_id: expected the id of a run with a model in {mlflow.get_tracking_uri()}. "
-            f"Received: {run_id} ({_short(error)})"
+            f"Received: {run_id} ({short(error)})"
         ) from None
     if not (files := list(Path(model).rglob("network.keras"))):
         raise WeightsError(f"weights.run_id: expected a run with a network. Received: {run_id}, a model without one")
     return files[0]
 
 
-def finished_runs(uri: str | None, experiment: str, study: str) -> pd.DataFrame:
-    """The FINISHED runs of a study: a row for each, with `run_id`, tags and metrics by their names."""
-    experiment_id = open_store(uri, experiment)
-    query = f"attributes.status = 'FINISHED' and tags.study = '{study}'"
-    runs = mlflow.search_runs([experiment_id], query, output_format="list", max_results=50_000)
-    return pd.DataFrame([{"run_id": run.info.run_id} | run.data.tags | run.data.metrics for run in runs])
-
-
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """The first line of an error's message."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:300]
