@@ -11,7 +11,8 @@ from alexnet_exp.errors import UserError
 TAGS, PARAMS, METRICS = "tags.", "params.", "metrics."  # MLflow's names of the columns of a search
 SECONDS = "metrics.time/total_seconds"
 RUN = "run"  # groups by the run itself
-UNSET = "none"
+UNSET = "none"  # the arm of runs without the tag or parameter
+ABSENT = "-"
 INFINITE = 1e308  # MLflow stores infinity as the largest float
 LISTED = 12  # names in one message
 
@@ -81,7 +82,7 @@ def config_differences(arms: Arms) -> pd.DataFrame:
     """
     runs = arms.runs
     names = [name for name in map(str, runs) if name.startswith(PARAMS) and name != PARAMS + arms.unit]
-    values = runs[names].astype(object).where(runs[names].notna(), UNSET).astype(str)
+    values = runs[names].astype(object).where(runs[names].notna(), ABSENT).astype(str)
     values = values[[name for name in names if values[name].nunique() > 1 and (values[name] != runs["seed"]).any()]]
     cells = values.groupby(runs["arm"]).agg(_values)
     cells = cells.loc[:, cells.nunique() > 1]

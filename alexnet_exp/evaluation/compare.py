@@ -77,8 +77,8 @@ def compare(
         notes.append(f"the same {arms.metric} for every {arms.unit}, so no interval: {listed(flat)}")
     if small := [name for name in others if rows["verdict"][name] == TOO_SMALL]:
         notes.append(
-            f"n is too small to tell {listed(small)} from {baseline}: a difference needs {FEWEST_PAIRS} pairs at the "
-            "least, five are better"
+            f"n is too small to tell from {baseline}: {listed(small)}; a verdict needs {FEWEST_PAIRS} pairs, "
+            "and five show more"
         )
     unit = arms.unit if predictions is None else "test example"
     return Comparison(arms.metric, baseline, unit, table, rows, (*arms.notes, *notes))
@@ -168,8 +168,8 @@ def _verdicts(effects: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
     effects["shows"] = stats.t.ppf(1 - strictest / 2, np.maximum(effects["pairs"] - 1, 1)) * effects["error"]
     gain = -effects["difference"] if lower_is_better else effects["difference"]
     effects["verdict"] = np.select(
-        [effects["p_holm"] < ALPHA, effects["pairs"] < FEWEST_PAIRS],
-        [np.where(gain > 0, BETTER, WORSE), TOO_SMALL],
+        [effects["pairs"] < FEWEST_PAIRS, effects["p_holm"] < ALPHA],
+        [TOO_SMALL, np.where(gain > 0, BETTER, WORSE)],
         NOT_SHOWN,
     )
     return effects[columns]

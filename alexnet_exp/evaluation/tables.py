@@ -43,6 +43,7 @@ def sheets(comparison: Comparison) -> list[Sheet]:
     first = Sheet(f"{comparison.metric} by arm", header, arms)
     if comparison.effects.empty:
         return [first]
+    with_shows = bool(comparison.effects["shows"].notna().any())
     effects = [
         [
             str(arm),
@@ -51,13 +52,22 @@ def sheets(comparison: Comparison) -> list[Sheet]:
             _interval(row, signed=True),
             probability(row["p"]),
             probability(row["p_holm"]),
-            number(row["shows"]),
+            *([number(row["shows"])] if with_shows else []),
             row["verdict"],
         ]
         for arm, row in comparison.effects.iterrows()
     ]
     title = f"Difference to {comparison.baseline}, paired by {comparison.unit}"
-    header = ["arm", "pairs", "diff.", "95 % interval", "p", "p (Holm)", "shows from", "verdict"]
+    header = [
+        "arm",
+        "pairs",
+        "diff.",
+        "95 % interval",
+        "p",
+        "p (Holm)",
+        *(["shows from"] if with_shows else []),
+        "verdict",
+    ]
     return [first, Sheet(title, header, effects)]
 
 
