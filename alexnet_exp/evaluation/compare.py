@@ -32,8 +32,8 @@ class Comparison:
       unit: what pairs the arms, as a rule `seed`; `test example` between single runs.
       arms: a row for each arm, best mean first, see `summarize`.
       effects: a row for each other arm in the same order: `pairs`, `difference` to the baseline with its interval `low`
-        and `high`, `p`, `p_holm`, `shows` (the smallest difference that would be significant with these pairs and this
-        spread, at Holm's strictest level) and `verdict`. What the pairs cannot give is NaN.
+        and `high`, `p`, `p_holm`, `shows` (where none is shown: the smallest difference that would be significant with
+        these pairs and this spread, at Holm's strictest level) and `verdict`. What the pairs cannot give is NaN.
       notes: what a reader must know to read the numbers, a sentence each.
     """
 
@@ -172,4 +172,5 @@ def _verdicts(effects: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
         [TOO_SMALL, np.where(gain > 0, BETTER, WORSE)],
         NOT_SHOWN,
     )
+    effects["shows"] = effects["shows"].where(effects["verdict"] == NOT_SHOWN)
     return effects[columns]

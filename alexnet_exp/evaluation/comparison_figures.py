@@ -95,7 +95,7 @@ def _draw_confusion(axes: Axes, matrix: np.ndarray, names: list[str]) -> None:
         axes.set(xticks=[], yticks=[])
     axes.set(xlabel="predicted", ylabel="true")
     if len(names) <= 20:
-        for row, column in zip(*np.nonzero(matrix), strict=True):
+        for row, column in zip(*np.nonzero(share >= 1), strict=True):
             value = share[row, column]
-            text, color = f"{value:.0f}" if value >= 1 else "<1", "white" if value > 55 else "black"
-            axes.text(column, row, text, ha="center", va="center", fontsize=size * 0.9, color=color)
+            color = "white" if value > 55 else "black"
+            axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=size * 0.9, color=color)

@@ -80,7 +80,7 @@ def _summary(comparison: Comparison) -> str:
     best = comparison.arms.index[0]
     text = f"Best mean {comparison.metric}: {best}, {number(comparison.arms['mean'].iloc[0])}."
     if not effects.empty:
-        told = {word: listed(effects.index[effects["verdict"] == word]) for word in (BETTER, WORSE)}
+        told = {word: listed(effects.index[effects["verdict"] == word], 4) for word in (BETTER, WORSE)}
         shown = "; ".join(f"{word}: {names}" for word, names in told.items() if names)
         count = int((~effects["verdict"].isin([BETTER, WORSE])).sum())
         text += f" Against {comparison.baseline}: {shown or 'no arm is shown to be better or worse'}."
@@ -163,7 +163,7 @@ def _confusions(evidence: Evidence, read: str) -> str:
         names = evidence.class_names[arm]
         matrix = summed_confusion(tables, len(names))
         images.append(_svg(figures.confusion(matrix, names, arm), f"confusion matrix of {arm}"))
-    text = f"{read} Per cent of each true class (rows)."
+    text = f"{read} Per cent of each true class (rows), from 1 %."
     return f"<p class=soft>{escape(text)}</p><div class=side>{''.join(images)}</div>"
 
 
