@@ -16,7 +16,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is away: an error in seconds
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 import mlflow
-import pandas as pd
 import sqlalchemy
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
@@ -132,14 +131,6 @@ def download_model(run_id: str, folder: Path) -> Path:
         )
     read_sealed(found[0])
     return found[0].parent
-
-
-def finished_runs(uri: str | None, experiment: str, study: str) -> pd.DataFrame:
-    """The FINISHED runs of a study: a row for each, with `run_id`, tags and metrics by their names."""
-    experiment_id = open_store(uri, experiment)
-    query = f"attributes.status = 'FINISHED' and tags.study = '{study}'"
-    runs = mlflow.search_runs([experiment_id], query, output_format="list", max_results=50_000)
-    return pd.DataFrame([{"run_id": run.info.run_id} | run.data.tags | run.data.metrics for run in runs])
 
 
 def short(error: Exception) -> str:
