@@ -57,7 +57,7 @@ def thumbnails(dataset: DatasetConfig, ids: list[str], size: int) -> dict[str, n
     root = Path(str(dataset.root)).expanduser()
     images = {}
     try:
-        for name, content in read_images(root, ids) if root.exists() else ():
+        for name, content in read_images(root, ids, dataset.limits) if root.exists() else ():
             if isinstance(content, bytes):
                 images[name] = decode(content, size, dataset.resize)
     except (DataError, BadImage):
