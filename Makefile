@@ -20,7 +20,7 @@ demo: setup  ## Pretrain on digits 0-4, then transfer to 5-9 with all four strat
 	$(BIN)/python scripts/demo.py
 
 test: setup  ## Run the test suite (under 3 minutes, no network).
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-faults: setup  ## Outages and kills at length: what survives what.
 	$(BIN)/python -m pytest -m faults -s

@@ -1,6 +1,11 @@
 """Mistakes that a user can mend. They are shown as one line without a traceback."""
 
 
+def one_line(error: Exception) -> str:
+    """The message of a library's error without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class UserError(Exception):
     """What was expected, the options, and what was received."""
 
@@ -15,6 +20,10 @@ class DataError(UserError):
 
 class TrackingError(UserError):
     """The tracking store does not answer, or a run's state cannot be kept."""
+
+
+class DeviceError(UserError):
+    """The machine does not have the devices that training asks for."""
 
 
 class TrainingDiverged(UserError):

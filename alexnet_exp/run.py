@@ -22,6 +22,7 @@ from alexnet_exp.strategy import STRATEGIES, Fitted
 from alexnet_exp.tracking.store import download_weights, open_store
 from alexnet_exp.tracking.tracker import tracked_run
 from alexnet_exp.training.activations import activation_store
+from alexnet_exp.training.devices import choose_devices
 from alexnet_exp.training.precision import choose_precision
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
     started = time.perf_counter()
     experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
     with tracked_run(config, experiment_id, overrides) as tracker:
+        tracker.tag(devices=len(choose_devices(config.training)))
         keras.backend.clear_session(free_memory=False)
         tracker.tag(precision=choose_precision(config.training, config.model, Path(config.paths.cache)))
         keras.utils.set_random_seed(config.seed)

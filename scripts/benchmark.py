@@ -17,6 +17,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
 from rich.console import Console
@@ -43,6 +44,7 @@ GOALS = [
     Goal("streaming", "pipeline.streaming", "peak memory, data larger than the limit", 4, "most", "GB"),
 ]
 NAMES = [goal.name for goal in GOALS]
+PRELOADED = ["tensorflow", "alexnet_exp.strategy"]  # imported once for all rows, before each row's process is forked
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "mlflow", "torch")
 
 
@@ -53,6 +55,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that processes and files go
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     console = Console()
     described = machine()
     started = time.perf_counter()
@@ -77,7 +80,10 @@ def main() -> None:
 def measured_row(goal: Goal, setting: Setting) -> Row:
     """Measures in a fresh process; what goes wrong there is said in the row."""
     started = time.perf_counter()
-    context = get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    with silent_stderr():
+        ensure_running()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=measure, args=(goal.function, setting, sender), daemon=True)
     process.start()
@@ -96,7 +102,6 @@ def measured_row(goal: Goal, setting: Setting) -> Row:
 
 def measure(function: str, setting: Setting, sender: Connection) -> None:
     """Calls `module.function` of `benchmarks` in a process of its own and sends what it measured, or why not."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for chatty in ("alexnet_exp", "tensorflow"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     module, _, name = function.rpartition(".")

@@ -1,5 +1,6 @@
 """A whole run leaves everything in MLflow, repeats to the last bit, and ends with an honest status."""
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from alexnet_exp.config.fingerprint import science
 from alexnet_exp.data import load_splits
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.run import RunResult, run
+from alexnet_exp.strategy import load_fitted
+from alexnet_exp.tracking.store import download_model, download_weights
 from tests.conftest import TINY, Compose
 
 EPOCH_METRICS = {
@@ -184,3 +187,31 @@ def test_an_unknown_run_as_source_of_weights_is_named(store: str, tiny: Compose)
         run(tiny("strategy=features_svm", "weights=run", "weights.run_id=0123456789abcdef0123456789abcdef"), [])
     (found,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert found.info.status == "FAILED"
+
+
+def test_a_model_other_than_the_run_recorded_is_refused(
+    finished: tuple[str, RunConfig, RunResult], tmp_path: Path
+) -> None:
+    uri, _, result = finished
+    mlflow.set_tracking_uri(uri)
+    folder = download_model(result.run_id, tmp_path / "whole")
+    assert load_fitted(folder).class_names == [str(digit) for digit in range(10)]
+    settings = (folder / "fitted.json").read_bytes()
+    stored_files = Path(uri.removeprefix("sqlite:///")).parent.rglob("fitted.json")
+    (stored_settings,) = (path for path in stored_files if path.read_bytes() == settings)
+    network = stored_settings.with_name("network.keras")
+    weights = network.read_bytes()
+    try:
+        network.write_bytes(weights + b"!")
+        with pytest.raises(WeightsError, match=r"network\.keras: expected the SHA-256 that was recorded"):
+            download_weights(result.run_id, tmp_path / "network")
+        stored_settings.write_bytes(settings.replace(file_digest(weights), file_digest(weights + b"!")))
+        with pytest.raises(WeightsError, match=r"recorded as model_sha256, [0-9a-f]{64}\. Received: [0-9a-f]{64}$"):
+            download_weights(result.run_id, tmp_path / "both")
+    finally:
+        network.write_bytes(weights)
+        stored_settings.write_bytes(settings)
+
+
+def file_digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()

@@ -23,6 +23,7 @@ def cross_field_errors(config: RunConfig) -> list[str]:
         *_shapes(config),
         *_placement(config),
         *_strategy(config),
+        *_training(config),
         *_schedule(config),
         *_files(config),
     ]
@@ -136,10 +137,16 @@ def _strategy(config: RunConfig) -> Iterator[str]:
                 "strategy.stages: expected every layer that starts anew (weights.fresh) in a stage. "
                 f"Received: none with {', '.join(frozen)}"
             )
-    if config.training.loss == "mean_squared_error" and config.training.label_smoothing:
+
+
+def _training(config: RunConfig) -> Iterator[str]:
+    training = config.training
+    if training.loss == "mean_squared_error" and training.label_smoothing:
+        yield f"training.label_smoothing: expected 0 for the mean squared error. Received: {training.label_smoothing}"
+    if training.devices != "auto" and training.devices > training.batch_size:
         yield (
-            "training.label_smoothing: expected 0 for the mean squared error. "
-            f"Received: {config.training.label_smoothing}"
+            f"training.devices: expected at most training.batch_size, {training.batch_size}: a batch is divided among "
+            f"the devices. Received: {training.devices}"
         )
 
 

@@ -8,13 +8,17 @@ from alexnet_exp.config.load import to_dict
 from alexnet_exp.config.schema import RunConfig
 
 NOT_SCIENCE = ("run", "tracking", "paths")
-LOCATIONS = {"dataset": ("root",), "weights": ("name", "kind", "path", "url", "checksum", "models", "run_id")}
+# Where data and weights lie, and which of them are refused: what is in them has digests of its own.
+NOT_CONTENT = {
+    "dataset": ("root", "on_bad_image", "on_leak", "near_duplicates", "limits"),
+    "weights": ("name", "kind", "path", "url", "checksum", "models", "run_id"),
+}
 
 
 def science(config: RunConfig) -> dict[str, Any]:
-    """The part of the configuration that decides the result, without where things are kept."""
+    """The part of the configuration that decides the result, without where things are kept or checked for."""
     sections = {name: value for name, value in to_dict(config).items() if name not in NOT_SCIENCE}
-    for section, keys in LOCATIONS.items():
+    for section, keys in NOT_CONTENT.items():
         sections[section] = {key: value for key, value in sections[section].items() if key not in keys}
     del sections["evaluation"]["batch_size"], sections["cache"]["max_gb"]
     return sections

@@ -1,20 +1,19 @@
 """Image files of a folder or an archive of class folders."""
 
 import logging
-import lzma
 import os
 import posixpath
-import tarfile
-import zipfile
-import zlib
+import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
+from alexnet_exp.config.schema import Limits
+from alexnet_exp.data.archives import Member, archive_members
+from alexnet_exp.data.decode import extensions
 from alexnet_exp.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -28,7 +27,10 @@ PARTS = {
     "test": "test",
     "testing": "test",
 }
-UNREADABLE = (OSError, EOFError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)  # control characters, not UTF-8
+BYTES_PER_PIXEL = 16  # of the largest pixels, four 32-bit channels: a file with more than that is no image
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class ImageFile:
     part: str | None
 
 
-def list_images(root: Path) -> list[ImageFile]:
+def list_images(root: Path, limits: Limits) -> list[ImageFile]:
     """All images in class folders below `root`, sorted by name.
 
     A folder that holds everything is looked through. When all top folders are named train, val or test (or training,
@@ -48,12 +50,16 @@ def list_images(root: Path) -> list[ImageFile]:
 
     Args:
       root: a folder, or a .zip or .tar archive (also compressed).
+      limits: of an archive.
 
     Raises:
-      DataError: when there are no images, fewer than two classes, or part folders beside others.
+      DataError: when there are no images, fewer than two classes, or part folders beside others, and when an archive
+        is damaged or refused.
     """
-    names = sorted({posixpath.normpath(name) for name in _names(root)})
+    names = sorted({posixpath.normpath(name) for name in _names(root, limits)})
     paths = [path for name in names if _is_image(path := PurePosixPath(name))]
+    if odd := next((str(path) for path in paths if UNPRINTABLE.search(str(path))), None):
+        raise DataError(f"dataset.root: expected names in UTF-8 without control characters. Received: {odd!r}")
     if not paths:
         raise DataError(f"dataset.root: expected images in class folders. Received: {root} with no image")
     depth = _common_depth(paths)
@@ -75,31 +81,24 @@ def list_images(root: Path) -> list[ImageFile]:
     return images
 
 
-def read_images(root: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes | Exception]]:
+def read_images(root: Path, names: Iterable[str], limits: Limits) -> Iterator[tuple[str, bytes | Exception]]:
     """Yields (name, content or why it cannot be read) of the named files, in the order of the archive.
 
     Raises:
-      DataError: when the archive itself is damaged.
+      DataError: when the archive itself is damaged or refused.
     """
+    most = int(limits.megapixels * 1e6 * BYTES_PER_PIXEL)
+    if root.is_dir():
+        for name in sorted(names):
+            yield name, _content(partial(_read_file, root / name, most))
+        return
     wanted = set(names)
-    try:
-        if root.is_dir():
-            for name in sorted(wanted):
-                yield name, _content((root / name).read_bytes)
-        elif zipfile.is_zipfile(root):
-            with zipfile.ZipFile(root) as archive:
-                for entry in archive.infolist():
-                    if (name := posixpath.normpath(entry.filename)) in wanted:
-                        wanted.remove(name)
-                        yield name, _content(partial(archive.read, entry))
-        else:
-            with tarfile.open(root) as tar:
-                for member in tar:
-                    if (name := posixpath.normpath(member.name)) in wanted and (file := tar.extractfile(member)):
-                        wanted.remove(name)
-                        yield name, file.read()
-    except UNREADABLE as error:
-        raise DataError(f"dataset.root: expected a whole archive. Received: {root}, damaged ({error})") from None
+    for member in archive_members(root, limits):
+        if member.kind == "file" and (name := posixpath.normpath(member.name)) in wanted:
+            wanted.remove(name)
+            yield name, _content(partial(_read_member, member, most))
+    for name in sorted(wanted):
+        yield name, FileNotFoundError("no longer in the archive")
 
 
 def stat_signature(root: Path, names: list[str]) -> list[tuple[str, int, int]]:
@@ -112,23 +111,37 @@ def stat_signature(root: Path, names: list[str]) -> list[tuple[str, int, int]]:
 def _content(read: Callable[[], bytes]) -> bytes | Exception:
     try:
         return read()
-    except UNREADABLE as error:
+    except Exception as error:  # zipfile and tarfile raise many kinds for bytes that make no sense
         return error
 
 
-def _names(root: Path) -> list[str]:
-    try:
-        if root.is_dir():
-            return list(_walk(root, "", frozenset()))
-        if zipfile.is_zipfile(root):
-            with zipfile.ZipFile(root) as archive:
-                return [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-        with tarfile.open(root) as tar:
-            return [member.name for member in tar if member.isfile()]
-    except UNREADABLE as error:
-        raise DataError(
-            f"dataset.root: expected a folder or a readable .zip or .tar archive. Received: {root} ({error})"
-        ) from None
+def _read_file(path: Path, most: int) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would block, a device may never end
+        raise OSError("not a regular file")
+    _check_size(status.st_size, most)
+    return path.read_bytes()
+
+
+def _read_member(member: Member, most: int) -> bytes:
+    _check_size(member.size, most)
+    return member.read()
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise OSError(f"{size} bytes, more than an image of dataset.limits.megapixels has")
+
+
+def _names(root: Path, limits: Limits) -> list[str]:
+    if root.is_dir():
+        return list(_walk(root, "", frozenset()))
+    names: dict[str, list[str]] = {"file": [], "link": []}
+    for member in archive_members(root, limits):
+        names[member.kind].append(member.name)
+    if names["link"]:
+        log.warning("ignored %d links in %s", len(names["link"]), root.name)
+    return names["file"]
 
 
 def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
@@ -141,18 +154,12 @@ def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above)
 
 
-@cache
-def _extensions() -> frozenset[str]:
-    Image.init()
-    return frozenset(extension for extension, kind in Image.registered_extensions().items() if kind in Image.OPEN)
-
-
 def _is_hidden(path: PurePosixPath) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
 def _is_image(path: PurePosixPath) -> bool:
-    return not _is_hidden(path) and path.suffix.lower() in _extensions()
+    return not _is_hidden(path) and path.suffix.lower() in extensions()
 
 
 def _has_parts(root: Path, tops: set[str]) -> bool:
@@ -180,7 +187,7 @@ def _common_depth(paths: list[PurePosixPath]) -> int:
 
 def _log_ignored(names: list[str], outside: int) -> None:
     others = [path for name in names if not _is_image(path := PurePosixPath(name)) and not _is_hidden(path)]
-    kinds = Counter(path.suffix.lower() or "no extension" for path in others)
+    kinds = Counter(UNPRINTABLE.sub("?", path.suffix.lower()) or "no extension" for path in others)
     if kinds:
         log.warning("ignored files that are not images: %s", ", ".join(f"{n} {kind}" for kind, n in kinds.items()))
     if outside:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from alexnet_exp.data.cache import decoded_images
 from alexnet_exp.data.digits import digits_images
 from alexnet_exp.data.files import list_images
 from alexnet_exp.data.groups import assign_parts, warn_of_shared_groups
+from alexnet_exp.data.leaks import perceptual_hashes, same_images, similar_images
 from alexnet_exp.errors import DataError
 
 log = logging.getLogger(__name__)
+LEAKS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def load_splits(dataset: DatasetConfig, size: int, cache: Path) -> Splits:
     group are in the same part.
 
     Raises:
-      DataError: when images cannot be read or a class has too few of them.
+      DataError: when images cannot be read, a class has too few of them, or parts share images where that is an error.
     """
     everything, class_names, parts = _load(dataset, size, cache)
     train = np.flatnonzero(parts == "train")
@@ -110,17 +113,37 @@ def load_splits(dataset: DatasetConfig, size: int, cache: Path) -> Splits:
         if missing := [class_names[label] for label in sorted(set(labels) - set(labels[part]))]:
             raise DataError(f"dataset {dataset.name}: expected every class in {name}. Received: none of {missing[0]}")
     splits = Splits(everything.subset(train), everything.subset(val), everything.subset(test), class_names)
-    _warn_of_leaks(splits)
+    if leaks := _leaks(splits, dataset.near_duplicates):
+        if dataset.on_leak == "error":
+            raise DataError(
+                f"dataset {dataset.name}: expected parts without a common image (dataset.on_leak=warn goes on all the "
+                f"same). Received: {'; '.join(leaks)}"
+            )
+        log.warning("parts with common images: %s", "; ".join(leaks))
     if dataset.group_pattern is not None:
         ids = {"train": splits.train.ids, "val": splits.val.ids, "test": splits.test.ids}
         warn_of_shared_groups(dataset.group_pattern, ids)
     return splits
 
 
-def _warn_of_leaks(splits: Splits) -> None:
-    learned = {*splits.train.digests, *splits.val.digests}
-    if leaked := sum(digest in learned for digest in splits.test.digests):
-        log.warning("%d of %d test images are also in train or val, pixel by pixel", leaked, len(splits.test))
+def _leaks(splits: Splits, near_duplicates: int | None) -> list[str]:
+    """For each two parts how many images they share, and the first of them."""
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    hashes = {}
+    if near_duplicates is not None:
+        hashes = {name: perceptual_hashes(part.store, part.rows) for name, part in parts.items()}
+    leaks = []
+    for other, name in combinations(parts, 2):
+        shared = {"the same as": same_images(parts[name].digests, parts[other].digests)}
+        if near_duplicates is not None:
+            similar = similar_images(hashes[name], hashes[other], near_duplicates)
+            shared["nearly the same as"] = {i: j for i, j in similar.items() if i not in shared["the same as"]}
+        for how, pairs in shared.items():
+            if pairs:
+                first = [f"{parts[name].ids[i]} = {parts[other].ids[j]}" for i, j in islice(pairs.items(), LEAKS_NAMED)]
+                names = ", ".join(first + ["..."] * (len(pairs) > LEAKS_NAMED))
+                leaks.append(f"{len(pairs)} of {len(parts[name])} {name} images {how} one in {other} ({names})")
+    return leaks
 
 
 def _load(dataset: DatasetConfig, size: int, cache: Path) -> tuple[ImageSet, list[str], np.ndarray]:
@@ -131,13 +154,13 @@ def _load(dataset: DatasetConfig, size: int, cache: Path) -> tuple[ImageSet, lis
         rows: Sequence[int] = range(len(store))
     else:
         root = Path(str(dataset.root)).expanduser()
-        files = list_images(root)
+        files = list_images(root, dataset.limits)
         if dataset.group_pattern is not None:
             files = assign_parts(files, dataset)
         if dataset.classes is not None:
             _chosen_classes(dataset, [file.class_name for file in files])
             files = [file for file in files if file.class_name in dataset.classes]
-        decoded = decoded_images(root, [file.name for file in files], size, dataset.resize, dataset.on_bad_image, cache)
+        decoded = decoded_images(root, [file.name for file in files], size, dataset, cache)
         whole = {file.class_name for file in files}
         files = [file for file in files if file.name in decoded.rows]
         if lost := sorted(whole - {file.class_name for file in files}):

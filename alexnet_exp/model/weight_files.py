@@ -1,6 +1,5 @@
 """The file that keeps pretrained weights: safetensors, with what a network needs to use them. Imports no Keras."""
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -13,7 +12,7 @@ from safetensors.numpy import save
 
 from alexnet_exp.config.schema import Lrn, Preprocess
 from alexnet_exp.config.schema.fields import Count, frozen
-from alexnet_exp.errors import WeightsError
+from alexnet_exp.errors import WeightsError, one_line
 
 # One entry: safetensors writes several in random order, and the same weights would have a different checksum each time.
 KEY = "alexnet_exp_weights"
@@ -158,14 +157,3 @@ def check_weights(label: str, values: dict[str, np.ndarray], metadata: WeightsMe
 def _not_finite(value: np.ndarray) -> str:
     counts = {"NaN": np.isnan(value).sum(), "infinite": np.isinf(value).sum()}
     return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-
-
-def one_line(error: Exception) -> str:
-    """The message of a library's error without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,11 +10,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from alexnet_exp.checksums import file_sha256
 from alexnet_exp.config.schema import ModelConfig, Preprocess
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.alexnet import block_of
 from alexnet_exp.model.formats import convert
-from alexnet_exp.model.weight_files import WeightsMetadata, file_sha256, read_safetensors, write_weights
+from alexnet_exp.model.weight_files import WeightsMetadata, read_safetensors, write_weights
 
 __all__ = ["Pretrained", "WeightsMetadata", "load_weights", "read_weights", "write_weights"]
 

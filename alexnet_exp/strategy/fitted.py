@@ -1,6 +1,5 @@
 """What every strategy ends with: a classifier of images that can be saved and loaded."""
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 import skops.io
 
+from alexnet_exp.checksums import read_sealed, write_sealed
 from alexnet_exp.data import ImageSet
 from alexnet_exp.data.views import Views
 from alexnet_exp.training.activation_store import ActivationStore
@@ -65,7 +65,10 @@ class Fitted:
         return self.network.count_params() + head
 
     def save(self, folder: Path) -> None:
-        """Writes `network.keras`, `classifier.keras` or `classifier.skops`, and `fitted.json` into `folder`."""
+        """Writes `network.keras`, `classifier.keras` or `classifier.skops`, and `fitted.json` into an empty `folder`.
+
+        `fitted.json` holds the settings and the SHA-256 of each other file.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         _without_optimizer(self.network).save(folder / "network.keras")
         if isinstance(self.classifier, keras.Model):
@@ -73,18 +76,23 @@ class Fitted:
         elif self.classifier is not None:
             skops.io.dump(self.classifier, folder / "classifier.skops")
         settings = {"views": self.views, "load_size": self.load_size, "class_names": self.class_names}
-        (folder / "fitted.json").write_text(json.dumps(settings, indent=2))
+        write_sealed(folder / "fitted.json", settings)
 
 
 def load_fitted(folder: Path) -> Fitted:
-    """Reads what `Fitted.save` wrote; nothing in it is a pickle."""
+    """Reads what `Fitted.save` wrote; nothing in it is a pickle.
+
+    Raises:
+      WeightsError: when a file differs from its checksum.
+    """
+    settings = read_sealed(folder / "fitted.json")
     network = keras.saving.load_model(folder / "network.keras", compile=False)
     classifier = None
     if (folder / "classifier.keras").exists():
         classifier = keras.saving.load_model(folder / "classifier.keras", compile=False)
     elif (folder / "classifier.skops").exists():
         classifier = skops.io.load(folder / "classifier.skops", trusted=SKOPS_TRUSTED)
-    return Fitted(network=network, classifier=classifier, **json.loads((folder / "fitted.json").read_text()))
+    return Fitted(network=network, classifier=classifier, **settings)
 
 
 def _without_optimizer(network: keras.Model) -> keras.Model:

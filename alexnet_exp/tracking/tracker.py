@@ -24,6 +24,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import Schema, TensorSpec
 
 import alexnet_exp
+from alexnet_exp.checksums import file_sha256
 from alexnet_exp.config import RunConfig, to_dict
 from alexnet_exp.config.fingerprint import flatten, science
 from alexnet_exp.config.schema import RunWeights
@@ -31,7 +32,7 @@ from alexnet_exp.errors import TrackingError
 from alexnet_exp.tracking.delivery import MOST, Sender, remove_finished
 from alexnet_exp.tracking.journal import Journal, now
 from alexnet_exp.tracking.reach import without_credentials
-from alexnet_exp.tracking.store import MODEL, short
+from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, short
 
 if TYPE_CHECKING:  # keeping a run needs no TensorFlow
     from matplotlib.figure import Figure
@@ -114,6 +115,7 @@ class Tracker:
         with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
             fitted.save(Path(name) / "fitted")
+            self.tag(**{MODEL_SHA256: file_sha256(Path(name) / "fitted" / "fitted.json")})
             mlflow.pyfunc.save_model(
                 path=str(folder),
                 loader_module="alexnet_exp.serving",

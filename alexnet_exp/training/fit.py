@@ -14,6 +14,7 @@ from alexnet_exp.config.schema import OptimizerConfig, ScheduleConfig, TrainingC
 from alexnet_exp.console import progress_bar
 from alexnet_exp.data.batches import Feed
 from alexnet_exp.errors import TrainingDiverged
+from alexnet_exp.training.devices import choose_devices, mirrored
 from alexnet_exp.training.optimizer import build_optimizer, keras_metric, plateau_callbacks
 
 log = logging.getLogger(__name__)
@@ -52,26 +53,27 @@ def fit(
       For each epoch the metrics, with `epoch` and `stage`.
     """
     epochs = len(stage.epochs)
-    network.compile(
-        optimizer=build_optimizer(optimizer, schedule, stage.learning_rate, feed.steps, epochs),
-        loss=_loss(training),
-        metrics=["accuracy"],
-    )
     record = EpochRecord(stage, feed.examples, on_epoch)
     bar = ProgressBar(stage, feed.steps)  # before the record: the bar is gone when the epoch's line is written
     callbacks = [*plateau_callbacks(schedule), *_stopping(training), bar, record]
-    try:
-        network.fit(
-            feed.train,
-            validation_data=feed.val,
-            epochs=epochs,
-            steps_per_epoch=feed.steps,
-            verbose=0,
-            shuffle=False,
-            callbacks=callbacks,
+    with mirrored(network, feed, choose_devices(training)) as (trained, batches):
+        trained.compile(
+            optimizer=build_optimizer(optimizer, schedule, stage.learning_rate, feed.steps, epochs),
+            loss=_loss(training),
+            weighted_metrics=["accuracy"],
         )
-    finally:
-        bar.stop()
+        try:
+            trained.fit(
+                batches.train,
+                validation_data=batches.val,
+                epochs=epochs,
+                steps_per_epoch=feed.steps,
+                verbose=0,
+                shuffle=False,
+                callbacks=callbacks,
+            )
+        finally:
+            bar.stop()
     return record.history
 
 
@@ -85,7 +87,7 @@ class EpochRecord(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = self.train_ended = time.perf_counter()
-        self.learning_rate = float(self.model.optimizer.learning_rate)
+        self.learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_test_begin(self, logs: Any = None) -> None:
         self.train_ended = time.perf_counter()

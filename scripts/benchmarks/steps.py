@@ -23,7 +23,9 @@ class BareStep:
     """`train_on_batch` on arrays that stay in memory, with the optimizer and the loss that `fit` would take."""
 
     def __init__(self, config: RunConfig, classes: int):
-        self.network = compiled(build_alexnet(config.model, classes), config)
+        self.network = build_alexnet(config.model, classes)
+        optimizer = build_optimizer(config.optimizer, config.schedule, config.optimizer.learning_rate, 1, 1)
+        self.network.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
         self.batch_size = config.training.batch_size
         images, labels = photos(self.batch_size, config.model.input_size, classes)
         self.images, self.labels = tf.constant(images), tf.one_hot(labels, classes)
@@ -34,14 +36,14 @@ class BareStep:
         return seconds_of(lambda: [self.network.train_on_batch(self.images, self.labels) for _ in range(steps)]) / steps
 
 
-def compiled(network: keras.Model, config: RunConfig, learning_rate: float | None = None) -> keras.Model:
-    """The network with the configuration's optimizer (at another rate, where one is given) and loss."""
-    squared = config.training.loss == "mean_squared_error"
-    loss = keras.losses.MeanSquaredError() if squared else keras.losses.CategoricalCrossentropy()
-    rate = learning_rate or config.optimizer.learning_rate
-    optimizer = build_optimizer(config.optimizer, config.schedule, rate, 1, 1)
-    network.compile(optimizer, loss, metrics=["accuracy"])
-    return network
+def plain_keras(network: keras.Model) -> keras.Model:
+    """The same network with Keras' own dense layers."""
+
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        kind = keras.layers.Dense if isinstance(layer, keras.layers.Dense) else type(layer)
+        return kind.from_config(layer.get_config())
+
+    return keras.models.clone_model(network, clone_function=clone)
 
 
 def batch_of(config: RunConfig, precision: str) -> str:

@@ -15,7 +15,7 @@ from alexnet_exp.training.fit import Stage
 from alexnet_exp.training.precision import choose_precision
 from benchmarks.inputs import composed, generated_splits
 from benchmarks.rows import Measured, Setting
-from benchmarks.steps import compiled, feed_of
+from benchmarks.steps import feed_of, plain_keras
 from benchmarks.timing import median_ratio, medians, seconds_of
 
 CLASSES = 2
@@ -53,7 +53,8 @@ def _round_seconds(setting: Setting, rounds: list[int], images: int, epochs: int
     config = composed(setting.folder / "finetuning", *FINETUNE)
     choose_precision(config.training, config.model, setting.cache)
     splits = generated_splits(images, images * 2 // 5, 8, config.model.input_size, CLASSES)
-    ours, plain = (build_network(config, CLASSES, None) for _ in range(2))
+    ours = build_network(config, CLASSES, None)
+    plain = plain_keras(ours)
     feed = feed_of(config, splits, range(epochs))
     train, val = feed.train.cache(), feed.val.cache()
     for _ in train.concatenate(val):
@@ -66,12 +67,13 @@ def _round_seconds(setting: Setting, rounds: list[int], images: int, epochs: int
             freeze_all_but(network, plan.layers, config.model.layers)
         stage = Stage(f"round {number}", range((number - 1) * epochs, number * epochs), plan.learning_rate)
 
-        def plain_keras() -> None:
-            compiled(plain, config, plan.learning_rate)
+        def fit_plain() -> None:
+            optimizer = keras.optimizers.SGD(plan.learning_rate, momentum=0.9, nesterov=True)
+            plain.compile(optimizer, "mean_squared_error", metrics=["accuracy"])
             plain.fit(train, validation_data=val, epochs=epochs, steps_per_epoch=feed.steps, shuffle=False, verbose=0)
 
         seconds = seconds_of(lambda: fit_images(ours, config, splits, stage, lambda *_: None))
-        return seconds, seconds_of(plain_keras)
+        return seconds, seconds_of(fit_plain)
 
     return [one_round(number) for number in rounds]
 

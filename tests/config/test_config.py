@@ -78,6 +78,9 @@ def test_every_option_composes_and_validates(option: str, tmp_path: Path, monkey
         (["model.conv.conv2.groups=5"], ["model.conv.conv2.groups", "divisor of 24", "Received: 5"]),
         (["model=alexnet", "model.norm.kind=batch"], ["model.norm.layers", "norm.kind=batch", "Received: []"]),
         (["optimizer.learning_rate=true"], ["optimizer.learning_rate", "Received: True"]),
+        (["dataset.on_leak=ignore"], ["dataset.on_leak", "'warn' or 'error'", "Received: 'ignore'"]),
+        (["dataset.near_duplicates=20"], ["dataset.near_duplicates", "16", "Received: 20"]),
+        (["dataset.limits.ratio=0"], ["dataset.limits.ratio", "greater than 0", "Received: 0"]),
         (["dataset.limit_per_class=1"], ["dataset.limit_per_class", "Received: 1"]),
         (["evaluation.views=ten_crop"], ["evaluation.views", "augmentation.load_size", "Received: None"]),
         (["schedule.warmup_epochs=12"], ["schedule.warmup_epochs", "fewer than training.epochs, 12"]),
@@ -159,8 +162,13 @@ def test_the_fingerprint_changes_with_the_science(override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["run.study=s", "run.name=n", "tracking.experiment=e", "paths.cache=c", "evaluation.batch_size=7"]
-)
+    "override",
+    [
+        "run.study=s", "run.name=n", "tracking.experiment=e", "paths.cache=c", "evaluation.batch_size=7",
+        "dataset.on_leak=error", "dataset.on_bad_image=skip", "dataset.near_duplicates=4",
+        "dataset.limits.megapixels=7",
+    ],
+)  # fmt: skip
 def test_the_fingerprint_ignores_everything_else(override: str) -> None:
     assert fingerprint(compose_config([override]), "d", None) == fingerprint(compose_config([]), "d", None)
 

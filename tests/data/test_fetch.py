@@ -19,11 +19,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_exp.config.compose import compose_config
 from alexnet_exp.data.fetch import Collection, fetch_images, read_lists
 from alexnet_exp.data.files import list_images
 from alexnet_exp.data.request import Limits
 from alexnet_exp.errors import DataError
 from tests.conftest import REPO
+
+LIMITS = compose_config([]).dataset.limits
 
 LIMITS = Limits(
     total=12,
@@ -255,7 +258,7 @@ def test_parts_are_filled_in_order_and_no_more_is_asked(server: str, tmp_path: P
         "ships": [f"{server}/good/{n}" for n in [1, 1, *range(100, 140)]],
     }
     images = fetched(lists, tmp_path, {"train": 6, "val": 3})
-    names = [(file.part, file.class_name) for file in list_images(tmp_path)]
+    names = [(file.part, file.class_name) for file in list_images(tmp_path, LIMITS)]
     assert Counter(names) == {(part, name): n for part, n in (("train", 6), ("val", 3)) for name in lists}
     bikes = [path.parts[-3] for link, path in images.files.items() if link.class_name == "bikes"]
     assert bikes == ["train"] * 6 + ["val"] * 3
@@ -314,7 +317,7 @@ def test_the_script_fills_an_image_folder(server: str, tmp_path: Path) -> None:
     done = run("--train", "2", "--val", "1")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert len(list_images(tmp_path / "data")) == 6
+    assert len(list_images(tmp_path / "data", LIMITS)) == 6
     more = run("--train", "4", "--val", "1")
     assert more.returncode == 1
     assert more.stderr == "error: bikes: expected 5 images; give more addresses. Received: 4\n"

@@ -27,6 +27,7 @@ def splits_of(root: Path, *overrides: str) -> Splits:
     return load_splits(config.dataset, 16, Path("cache"))
 
 
+LIMITS = compose_config([]).dataset.limits
 GREY = Image.new("L", (20, 20), 100)
 CLEAR = Image.new("RGBA", (20, 20), (10, 20, 30, 0))
 FLOAT = Image.fromarray(np.full((20, 20), 1.0, np.float32))
@@ -151,7 +152,7 @@ class TestFolders:
 
     def test_a_link_into_itself_ends(self, photos: Path) -> None:
         (photos / "red" / "loop").symlink_to(photos)
-        assert sum(file.class_name == "red" for file in list_images(photos)) == 12
+        assert sum(file.class_name == "red" for file in list_images(photos, LIMITS)) == 12
 
     def test_a_dead_link_is_an_unreadable_image(self, photos: Path) -> None:
         (photos / "red" / "dead.png").symlink_to(photos / "nowhere.png")
@@ -182,7 +183,7 @@ class TestFolders:
             file.write_bytes((photos / "blue" / "00.png").read_bytes())
         splits_of(photos)
         assert "1 .txt" in caplog.text
-        assert "2 of 4 test images are also in train or val" in caplog.text
+        assert "2 of 4 test images the same as one in train (blue/" in caplog.text
 
     def test_an_unusable_cache_is_named(self, photos: Path, tmp_path: Path) -> None:
         (tmp_path / "cache").write_text("a file")
@@ -234,12 +235,12 @@ class TestFolders:
     def test_folders_without_two_classes_are_refused(self, photos: Path, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         with pytest.raises(DataError, match="no image"):
-            list_images(tmp_path / "empty")
+            list_images(tmp_path / "empty", LIMITS)
         with pytest.raises(DataError, match="at least two class folders"):
-            list_images(photos / "red")
+            list_images(photos / "red", LIMITS)
         (tmp_path / "notes.zip").write_bytes(b"no archive")
         with pytest.raises(DataError, match=r"readable \.zip or \.tar"):
-            list_images(tmp_path / "notes.zip")
+            list_images(tmp_path / "notes.zip", LIMITS)
 
 
 @pytest.fixture

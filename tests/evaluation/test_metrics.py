@@ -1,11 +1,9 @@
 """The figures of merit against cases computed by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from alexnet_exp.evaluation import figures
-from alexnet_exp.evaluation.compare import summarize
 from alexnet_exp.evaluation.metrics import evaluate, expected_calibration_error
 
 NAMES = ["ant", "bee", "cat"]
@@ -44,19 +42,6 @@ def test_top5_counts_the_five_best() -> None:
 def test_diverged_probabilities_are_refused() -> None:
     with pytest.raises(ValueError, match="diverged"):
         evaluate(PROBABILITIES * np.nan, LABELS, IDS, NAMES)
-
-
-def test_summary_of_arms() -> None:
-    runs = pd.DataFrame(
-        {
-            "arm": ["a", "a", "b"],
-            "test/accuracy": [0.8, 0.9, 0.95],
-            "time/total_seconds": [1.0, 3.0, 5.0],
-        }
-    )
-    table = summarize(runs, "arm")
-    assert table.index.tolist() == ["b", "a"]
-    assert table.loc["a"].tolist() == pytest.approx([2, 0.85, 0.0707107, 2.0])
 
 
 @pytest.mark.parametrize("classes", [2, 17, 100])

@@ -1,6 +1,7 @@
 """Each strategy runs for real; frozen means frozen; what is saved gives the same predictions."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -9,7 +10,7 @@ import pytest
 
 from alexnet_exp.config import RunConfig
 from alexnet_exp.data import Splits, load_splits
-from alexnet_exp.errors import TrainingDiverged
+from alexnet_exp.errors import TrainingDiverged, WeightsError
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.weights import Pretrained, read_weights
 from alexnet_exp.strategy import STRATEGIES, Fitted, load_fitted
@@ -70,6 +71,28 @@ def test_a_strategy_fits_saves_and_loads(
     again = load_fitted(tmp_path / "fitted").predict_proba(test, 16)
     np.testing.assert_allclose(again, probabilities, rtol=1e-5)  # a loaded matrix may lie in memory the other way round
     np.testing.assert_array_equal(again.argmax(axis=1), probabilities.argmax(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: (folder / "network.keras").write_bytes(b"another"), r"network\.keras: expected the SHA-256"),
+        (lambda folder: (folder / "network.keras").unlink(), r"network\.keras: .*Received: no such file"),
+        (lambda folder: (folder / "classifier.skops").write_bytes(b"x"), r"classifier\.skops: .*recorded, none"),
+        (lambda folder: (folder / "fitted.json").write_text("{}"), r"fitted\.json: .*Received: 'settings'"),
+    ],
+)
+def test_what_was_changed_after_it_was_saved_is_refused(
+    tiny: Compose, tmp_path: Path, spoil: Callable[[Path], object], words: str
+) -> None:
+    config = tiny()
+    network = build_alexnet(config.model, 10)
+    Fitted(network, None, "center", 32, [str(digit) for digit in range(10)]).save(tmp_path / "fitted")
+    assert load_fitted(tmp_path / "fitted").load_size == 32
+    spoil(tmp_path / "fitted")
+    with pytest.raises(WeightsError, match=words) as caught:
+        load_fitted(tmp_path / "fitted")
+    assert "\n" not in str(caught.value)
 
 
 def test_frozen_layers_and_their_statistics_stay_bit_identical(tiny: Compose, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """One frozen dataclass per config group. The values live in `conf/`; nothing here has a default."""
 
-from alexnet_exp.config.schema.data import AugmentationConfig, DatasetConfig
+from alexnet_exp.config.schema.data import AugmentationConfig, DatasetConfig, Limits
 from alexnet_exp.config.schema.model import Conv, Dropout, Initializer, Lrn, ModelConfig, Norm, Pool, Preprocess
 from alexnet_exp.config.schema.run import CacheConfig, EvaluationConfig, Paths, RunConfig, RunSettings, TrackingConfig
 from alexnet_exp.config.schema.strategy import (
@@ -45,6 +45,7 @@ __all__ = [
     "FileWeights",
     "Finetune",
     "Initializer",
+    "Limits",
     "Lrn",
     "ModelConfig",
     "NoWeights",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from alexnet_exp.config.schema.fields import Count, Fraction, NonNegative, frozen
+from alexnet_exp.config.schema.fields import Count, Fraction, NonNegative, Positive, frozen
 
 ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
 
@@ -18,6 +18,23 @@ def _has_one_group(pattern: str) -> str:
     if groups != 1:
         raise ValueError(f"a regular expression with one group in parentheses, found {groups}")
     return pattern
+
+
+@frozen
+class Limits:
+    """What an archive or an image may be at most before it is refused as a bomb.
+
+    Attributes:
+      files: in an archive.
+      gigabytes: of all its files when unpacked.
+      ratio: of the unpacked size to the packed size, of a file in a .zip and of the whole of a compressed .tar.
+      megapixels: of an image.
+    """
+
+    files: Count
+    gigabytes: Positive
+    ratio: Positive
+    megapixels: Positive
 
 
 @frozen
@@ -35,6 +52,9 @@ class DatasetConfig:
     group_pattern: Annotated[str, AfterValidator(_has_one_group)] | None
     resize: Literal["squash", "crop"]
     on_bad_image: Literal["error", "skip"]
+    on_leak: Literal["warn", "error"]
+    near_duplicates: Annotated[int, Field(strict=True, ge=0, le=16)] | None
+    limits: Limits
 
 
 @frozen

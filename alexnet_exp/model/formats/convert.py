@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alexnet_exp.checksums import file_sha256
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.formats.caffe import read_caffemodel
 from alexnet_exp.model.formats.networks import KERNELS, TWO_GROUPS, TWO_TOWERS
@@ -15,7 +16,7 @@ from alexnet_exp.model.formats.npz import read_npz
 from alexnet_exp.model.formats.reading import Part, Reading
 from alexnet_exp.model.formats.theano import read_h5
 from alexnet_exp.model.formats.torch import read_pth
-from alexnet_exp.model.weight_files import WeightsMetadata, check_weights, file_sha256
+from alexnet_exp.model.weight_files import WeightsMetadata, check_weights
 
 READERS: dict[str, Callable[[Path], Reading]] = {
     "npz": read_npz,

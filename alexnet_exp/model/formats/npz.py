@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from alexnet_exp.config.schema import Lrn, Preprocess
-from alexnet_exp.errors import WeightsError
+from alexnet_exp.errors import WeightsError, one_line
 from alexnet_exp.model.formats.reading import LIMIT, Part, Reading
-from alexnet_exp.model.weight_files import Order, one_line
+from alexnet_exp.model.weight_files import Order
 
 NETWORKS: dict[str, tuple[str, Order]] = {
     "conv-relu-lrn-pool": ("alexnet_2012", "lrn_pool"),

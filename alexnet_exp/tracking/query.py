@@ -1,0 +1,158 @@
+"""Runs and their results, read back from MLflow."""
+
+import gc
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import mlflow
+import pandas as pd
+import yaml
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from alexnet_exp.errors import UserError
+from alexnet_exp.tracking.store import SQLITE, short, use_store
+
+PAGE = 1000  # runs a query; memory grows with it
+REPORT = "report"  # the tag `kind` of a run that holds a comparison
+LOCAL_UI = "http://127.0.0.1:5000"
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def open_experiment(uri: str | None, name: str) -> str:
+    """Makes MLflow use a store that exists, and returns the id of an experiment in it.
+
+    Raises:
+      UserError: when there is no such store or experiment.
+    """
+    uri = use_store(uri)
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+        raise UserError(f"tracking.uri: expected a store with runs. Received: {uri}, no such file")
+    try:
+        if found := mlflow.get_experiment_by_name(name):
+            return found.experiment_id
+        options = ", ".join(sorted(experiment.name for experiment in mlflow.search_experiments()))
+    except MlflowException as error:
+        raise UserError(f"tracking.uri: expected a store that answers. Received: {uri} ({short(error)})") from None
+    raise UserError(f"tracking.experiment: expected one of the store. Options: {options}. Received: {name}")
+
+
+def run_filter(
+    study: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    run_ids: Sequence[str] = (),
+    more: str | None = None,
+) -> str:
+    """An MLflow filter for the runs that are of a study, have the tags, are among the ids, and match the filter `more`.
+
+    Raises:
+      UserError: when a value holds both kinds of quotation marks, which MLflow's filters cannot express.
+    """
+    wanted = ({"study": study} if study is not None else {}) | dict(tags or {})
+    terms = [f"tags.`{name}` = {_quoted(value)}" for name, value in wanted.items()]
+    if run_ids:
+        terms.append(f"attributes.run_id IN ({', '.join(map(_quoted, run_ids))})")
+    return " and ".join([*terms, *([more] if more else [])])
+
+
+def find_runs(experiment_id: str, query: str) -> pd.DataFrame:
+    """The runs that match an MLflow filter, in any state, in the order of their start; reports are left out.
+
+    Returns:
+      A row for each, with `run_id`, `name`, `status`, `start_time` (ms) and a column for each `params.*`, `tags.*` and
+      `metrics.*` (their last values).
+
+    Raises:
+      UserError: when MLflow does not understand the filter.
+    """
+    client, token, pages = mlflow.MlflowClient(), None, []
+    with _no_garbage_collection():
+        while token != "":
+            try:
+                page = client.search_runs([experiment_id], query, 1, PAGE, ["attributes.start_time ASC"], token)
+            except MlflowException as error:
+                raise UserError(f"expected an MLflow filter. Received: {query} ({short(error)})") from None
+            pages.append(pd.DataFrame([_row(run) for run in page if run.data.tags.get("kind") != REPORT]))
+            token = page.token or ""
+    return pd.concat(pages, ignore_index=True)
+
+
+def read_predictions(run_ids: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """The stored predictions of the test examples by run id (`Report.predictions`); runs without any are left out."""
+    read = {run_id: _read(run_id, "predictions/test.parquet", pd.read_parquet) for run_id in run_ids}
+    return {run_id: table for run_id, table in read.items() if table is not None}
+
+
+def read_class_names(run_id: str, classes: int) -> list[str]:
+    """The names of a run's classes, in the order of the labels; numbers where the run has none."""
+    report = _read(run_id, "classification_report.json", lambda path: json.loads(path.read_text()))
+    return list(report)[:classes] if report else [str(label) for label in range(classes)]
+
+
+def read_config(run_id: str) -> dict[str, Any] | None:
+    """The resolved configuration of a run, None where it has none."""
+    return _read(run_id, "config/config.yaml", lambda path: yaml.safe_load(path.read_text()))
+
+
+def read_curves(run_ids: Iterable[str], metrics: Iterable[str]) -> pd.DataFrame:
+    """What runs logged for each epoch: `run_id`, `metric`, `step`, `value`. One query a run and metric."""
+    client = mlflow.MlflowClient()
+    rows = [
+        {"run_id": run_id, "metric": metric, "step": point.step, "value": point.value}
+        for run_id in run_ids
+        for metric in metrics
+        for point in client.get_metric_history(run_id, metric)
+    ]
+    return pd.DataFrame(rows, columns=["run_id", "metric", "step", "value"])
+
+
+def run_address(experiment_id: str, run_id: str) -> str:
+    """Where the MLflow UI shows a run; for a database that is the UI of `make ui`."""
+    uri = urlsplit(mlflow.get_tracking_uri())
+    server = f"{uri.scheme}://{uri.netloc.rpartition('@')[2]}{uri.path}" if uri.scheme.startswith("http") else LOCAL_UI
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def _row(run: Run) -> dict[str, Any]:
+    info, data = run.info, run.data
+    return (
+        {"run_id": info.run_id, "name": info.run_name, "status": info.status, "start_time": info.start_time}
+        | {f"params.{name}": value for name, value in data.params.items()}
+        | {f"tags.{name}": value for name, value in data.tags.items() if not name.startswith("mlflow.")}
+        | {f"metrics.{name}": value for name, value in data.metrics.items()}
+    )
+
+
+def _read(run_id: str, path: str, reader: Callable[[Path], T]) -> T | None:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return reader(Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=folder)))
+        except (MlflowException, OSError) as error:
+            log.warning("run %s: no %s (%s)", run_id, path, short(error))
+            return None
+
+
+def _quoted(value: str) -> str:
+    """A value in the quotation marks that it does not contain: MLflow's filters have no escapes."""
+    mark = "'" if "'" not in value else '"'
+    if mark in value:
+        raise UserError(f"expected a value with one kind of quotation marks at the most. Received: {value}")
+    return f"{mark}{value}{mark}"
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """MLflow makes an object of every tag and parameter: the collector would look through them again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
