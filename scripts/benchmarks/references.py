@@ -38,7 +38,8 @@ def _image_data_generator(setting: Setting, precision: str) -> Measured:
 
     ours = build_alexnet(config.model, classes)
     theirs = build_alexnet(config.model, classes)
-    theirs.compile(keras.optimizers.Adam(config.optimizer.learning_rate), "categorical_crossentropy", ["accuracy"])
+    adam = keras.optimizers.Adam(config.optimizer.learning_rate)
+    theirs.compile(adam, "categorical_crossentropy", metrics=["accuracy"])
     augmented = ImageDataGenerator(rotation_range=2, horizontal_flip=True, zoom_range=0.1)
     generator = augmented.flow(pixels, labels, batch_size=config.training.batch_size)
 
