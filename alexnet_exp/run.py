@@ -51,7 +51,7 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
     experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
     with tracked_run(config, experiment_id, overrides) as tracker:
         tracker.tag(devices=len(choose_devices(config.training)))
-        keras.backend.clear_session(free_memory=False)
+        keras.backend.clear_session()
         tracker.tag(precision=choose_precision(config.training, config.model, Path(config.paths.cache)))
         keras.utils.set_random_seed(config.seed)
 

@@ -11,6 +11,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from mlflow.entities import Metric, Param, RunTag
 
 from alexnet_exp.config import to_dict
@@ -18,7 +19,6 @@ from alexnet_exp.config.compose import compose_config
 from alexnet_exp.evaluation.metrics import evaluate
 from alexnet_exp.tracking import query
 from alexnet_exp.tracking.store import open_store
-from alexnet_exp.tracking.tracker import Tracker
 from tests.conftest import REPO
 
 CLASSES = ["cat", "dog & <b>", "x"]
@@ -50,9 +50,11 @@ def filled_store() -> str:
                 chance = rng.dirichlet(np.ones(3), 40)
                 chance[np.arange(40), labels] += skill
                 chance[:2] = np.eye(3)[(labels[:2] + 1) % 3]  # what every run misses
-                tracker = Tracker(run.info.run_id)
-                tracker.log_report(evaluate(chance / chance.sum(1, keepdims=True), labels, ids, CLASSES), {})
-                tracker.log_yaml("config/config.yaml", to_dict(compose_config([])))
+                report = evaluate(chance / chance.sum(1, keepdims=True), labels, ids, CLASSES)
+                mlflow.log_metrics({f"test/{name}": value for name, value in report.metrics.items()})
+                report.predictions.to_parquet("test.parquet")
+                mlflow.log_artifact("test.parquet", "predictions")
+                mlflow.log_text(yaml.safe_dump(to_dict(compose_config([]))), "config/config.yaml")
     for status, name in (("FAILED", "s"), ("FINISHED", "other")):
         failed = client.create_run(experiment_id, tags={"study": name, "arm": "none", "seed": "9"})
         client.set_terminated(failed.info.run_id, status)
@@ -128,7 +130,7 @@ def test_the_search_goes_through_pages(study: str, monkeypatch: pytest.MonkeyPat
         ),
         (
             ["s", "--uri", "sqlite:///nowhere.db"],
-            "tracking.uri: expected a store with runs. Received: sqlite:///nowhere.db",
+            "tracking.uri: expected a store with runs. Received: sqlite:////",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from alexnet_exp.data.augment import DRAWS, augment, crop_corners, principal_col
 from alexnet_exp.data.splits import ImageSet, Splits
 from alexnet_exp.data.views import Draws, View, cut_view
 
-COLOR_SAMPLE = 1000  # images from which the principal colour components are computed
+COLOR_SAMPLE, COLOR_STRIDE = 1000, 4  # images and steps between their pixels for the principal colour components
 
 
 def steps_per_epoch(images: ImageSet, batch_size: int) -> int:
@@ -141,7 +141,7 @@ def _augmented(
     components = None
     if augmentation.pca_color:
         sample = np.random.default_rng(seed).permutation(len(images))[:COLOR_SAMPLE]
-        components = principal_color_components(images.take(np.sort(sample)))
+        components = principal_color_components(images.take(np.sort(sample))[:, ::COLOR_STRIDE, ::COLOR_STRIDE])
     margin = images.store.shape[1] - size
 
     def pixels(index: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ from keras import layers
 
 from alexnet_exp.config.schema import Conv, Initializer, ModelConfig, Norm
 from alexnet_exp.config.schema.fields import Position
-from alexnet_exp.model.layers import Dense, GroupedConv2D, LocalResponseNormalization, Preprocess
+from alexnet_exp.model.layers import GroupedConv2D, LocalResponseNormalization, Preprocess
 
 
 def build_alexnet(model: ModelConfig, classes: int) -> keras.Model:
@@ -45,7 +45,7 @@ def build_alexnet(model: ModelConfig, classes: int) -> keras.Model:
     x = layers.Flatten(name="flatten")(x)
     for name, units in model.dense.items():
         x = _place(x, model, name, "before_layer")
-        x = Dense(units, name=name, **_initializers(name, model.initializer))(x)
+        x = layers.Dense(units, name=name, **_initializers(name, model.initializer))(x)
         x = _place(x, model, name, "before_activation")
         x = layers.Activation(model.activation, name=f"{name}_activation")(x)
         x = _place(x, model, name, "after_activation")
@@ -53,7 +53,7 @@ def build_alexnet(model: ModelConfig, classes: int) -> keras.Model:
 
     # Head
     x = _place(x, model, "head", "before_layer")
-    x = Dense(classes, dtype="float32", name="head", **_initializers("head", model.initializer))(x)
+    x = layers.Dense(classes, dtype="float32", name="head", **_initializers("head", model.initializer))(x)
     x = _place(x, model, "head", "before_activation")
     probabilities = layers.Activation("softmax", dtype="float32", name="probabilities")(x)
     return keras.Model(images, probabilities, name=model.name)

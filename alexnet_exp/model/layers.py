@@ -99,28 +99,6 @@ class GroupedConv2D(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Dense(keras.layers.Dense):
-    """`keras.layers.Dense`, with a gradient that is up to four times as fast on a CPU in float32."""
-
-    def call(self, x: Any, training: bool | None = None) -> Any:
-        if self.compute_dtype != "float32":
-            return super().call(x)
-        return self.activation(_product(x, ops.convert_to_tensor(self.kernel)) + self.bias)
-
-
-@ops.custom_gradient
-def _product(x: Any, kernel: Any) -> Any:
-    """`x @ kernel`; the gradient towards `x` reads the kernel as it lies in memory instead of transposing it."""
-
-    def backward(*args: Any, upstream: Any = None) -> tuple[Any, Any]:
-        gradient = args[0] if upstream is None else upstream
-        towards_x = ops.transpose(ops.matmul(kernel, ops.transpose(gradient)))
-        return towards_x, ops.matmul(ops.transpose(x), gradient)
-
-    return ops.matmul(x, kernel), backward
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
 class LocalResponseNormalization(keras.layers.Layer):
     """`x / (k + alpha * s) ** beta`, `s` a sum of squares over `size` channels (Krizhevsky et al. 2012, 3.3)."""
 

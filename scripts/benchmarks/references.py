@@ -13,7 +13,7 @@ from alexnet_exp.model import build_alexnet
 from alexnet_exp.training.precision import choose_precision
 from benchmarks.inputs import CLASSES, composed, generated_splits, network_227, photos
 from benchmarks.rows import Measured, NotMeasured, Setting
-from benchmarks.steps import BareStep, batch_of, fit_epoch_seconds, plain_keras
+from benchmarks.steps import BareStep, batch_of, fit_epoch_seconds
 from benchmarks.timing import in_turns, median_ratio, medians, seconds_of
 
 
@@ -36,10 +36,9 @@ def _image_data_generator(setting: Setting, precision: str) -> Measured:
     held_out = splits.val.store, keras.utils.to_categorical(splits.val.labels, classes)
 
     ours = build_alexnet(config.model, classes)
-    theirs = plain_keras(ours)
-    theirs.compile(
-        keras.optimizers.Adam(config.optimizer.learning_rate), "categorical_crossentropy", metrics=["accuracy"]
-    )
+    theirs = build_alexnet(config.model, classes)
+    adam = keras.optimizers.Adam(config.optimizer.learning_rate)
+    theirs.compile(adam, "categorical_crossentropy", metrics=["accuracy"])
     augmented = ImageDataGenerator(rotation_range=2, horizontal_flip=True, zoom_range=0.1)
     generator = augmented.flow(pixels, labels, batch_size=config.training.batch_size)
 

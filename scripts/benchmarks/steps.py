@@ -36,16 +36,6 @@ class BareStep:
         return seconds_of(lambda: [self.network.train_on_batch(self.images, self.labels) for _ in range(steps)]) / steps
 
 
-def plain_keras(network: keras.Model) -> keras.Model:
-    """The same network with Keras' own dense layers."""
-
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = keras.layers.Dense if isinstance(layer, keras.layers.Dense) else type(layer)
-        return kind.from_config(layer.get_config())
-
-    return keras.models.clone_model(network, clone_function=clone)
-
-
 def batch_of(config: RunConfig, precision: str) -> str:
     return f"{precision}, batches of {config.training.batch_size}"
 

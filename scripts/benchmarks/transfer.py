@@ -15,7 +15,7 @@ from alexnet_exp.training.fit import Stage
 from alexnet_exp.training.precision import choose_precision
 from benchmarks.inputs import composed, generated_splits
 from benchmarks.rows import Measured, Setting
-from benchmarks.steps import feed_of, plain_keras
+from benchmarks.steps import feed_of
 from benchmarks.timing import median_ratio, medians, seconds_of
 
 CLASSES = 2
@@ -53,8 +53,7 @@ def _round_seconds(setting: Setting, rounds: list[int], images: int, epochs: int
     config = composed(setting.folder / "finetuning", *FINETUNE)
     choose_precision(config.training, config.model, setting.cache)
     splits = generated_splits(images, images * 2 // 5, 8, config.model.input_size, CLASSES)
-    ours = build_network(config, CLASSES, None)
-    plain = plain_keras(ours)
+    ours, plain = (build_network(config, CLASSES, None) for _ in range(2))
     feed = feed_of(config, splits, range(epochs))
     train, val = feed.train.cache(), feed.val.cache()
     for _ in train.concatenate(val):
