@@ -8,6 +8,11 @@ from typing import Any
 from alexnet_exp.errors import WeightsError, one_line
 
 
+def json_sha256(content: Any) -> str:
+    """Of plain dicts, lists and scalars, whatever the order of the keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:

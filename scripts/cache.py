@@ -1,7 +1,6 @@
 """Shows what the cache of decoded images and activations holds, or clears it: scripts/cache.py [--clear] [FOLDER]."""
 
 import argparse
-import os
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -9,15 +8,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from alexnet_exp.config.compose import compose_config
 from alexnet_exp.training.activation_store import GIGABYTE, ActivationStore
 
 
 def main() -> None:
+    config = compose_config([])
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(os.environ.get("ALEXNET_EXP_CACHE", ".cache")))
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(config.paths.cache))
     parser.add_argument("--clear", action="store_true", help="remove everything; runs compute again what they need")
     arguments = parser.parse_args()
-    store = ActivationStore(arguments.folder / "activations", 0, "float16")
+    store = ActivationStore(arguments.folder / "activations", config.cache.max_gb, config.cache.dtype)
     if arguments.clear:
         store.clear()
         shutil.rmtree(arguments.folder / "images", ignore_errors=True)

@@ -1,9 +1,8 @@
 """The identity of an experiment: everything that changes its result, and nothing else."""
 
-import hashlib
-import json
 from typing import Any
 
+from alexnet_exp.checksums import json_sha256
 from alexnet_exp.config.load import to_dict
 from alexnet_exp.config.schema import RunConfig
 
@@ -27,7 +26,7 @@ def science(config: RunConfig) -> dict[str, Any]:
 def fingerprint(config: RunConfig, dataset_sha256: str, weights_sha256: str | None) -> str:
     """SHA-256 over the scientific configuration and the content of the data and of the weight file."""
     identity = {"config": science(config), "dataset": dataset_sha256, "weights": weights_sha256}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return json_sha256(identity)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -45,7 +45,7 @@ def augment(
     else:
         pixels = images
         if config.flip:
-            pixels = ops.where(_mirrored(draws)[:, None, None, None], ops.flip(images, axis=2), images)
+            pixels = ops.where(is_mirrored(draws)[:, None, None, None], ops.flip(images, axis=2), images)
         if not config.pca_color:
             return pixels
         pixels = ops.cast(pixels, "float32")
@@ -73,14 +73,15 @@ def crop_corners(draws: Any, margin: int) -> tuple[Any, Any]:
     return top, left
 
 
-def _mirrored(draws: Any) -> Any:
+def is_mirrored(draws: Any) -> Any:
+    """Which images `augment` mirrors, where the configuration has it mirror, `[B]`."""
     return draws[:, 0] < 0.5
 
 
 def _affine_rows(draws: Any, config: AugmentationConfig, load_size: int, size: int) -> Any:
     """The transformation from result to source coordinates, `[B, 8]`: a b c d e f 0 0, about the image's centre."""
     signed = 2 * draws - 1
-    mirror = ops.where(_mirrored(draws), -1.0, 1.0) if config.flip else ops.ones_like(draws[:, 0])
+    mirror = ops.where(is_mirrored(draws), -1.0, 1.0) if config.flip else ops.ones_like(draws[:, 0])
     angle = math.radians(config.rotation) * signed[:, 1]
     shear = config.shear * signed[:, 2]
     zoom_x, zoom_y = 1 + config.zoom * signed[:, 3], 1 + config.zoom * signed[:, 4]

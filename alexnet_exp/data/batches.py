@@ -1,21 +1,22 @@
 """Image sets as `tf.data` pipelines."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from alexnet_exp.config.schema import AugmentationConfig
-from alexnet_exp.data.augment import DRAWS, augment, crop_corners, principal_color_components
+from alexnet_exp.data.augment import DRAWS, augment, crop_corners, is_mirrored, principal_color_components
 from alexnet_exp.data.splits import ImageSet, Splits
 from alexnet_exp.data.views import Draws, View, cut_view
 
 COLOR_SAMPLE, COLOR_STRIDE = 1000, 4  # images and steps between their pixels for the principal colour components
 
 
-def steps_per_epoch(images: ImageSet, batch_size: int) -> int:
+def steps_per_epoch(images: Sized, batch_size: int) -> int:
     """Batches in one pass, the last one possibly smaller."""
     return math.ceil(len(images) / batch_size)
 
@@ -84,8 +85,7 @@ def array_feed(
     """
 
     def rows(epoch: tf.Tensor, index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen = tf.numpy_function(_take, [_position(views, epoch, draws), index], train[0].dtype, stateful=False)
-        chosen = tf.ensure_shape(chosen, [None, *train[0].shape[1:]])
+        chosen = _read(_take, [_position(views, epoch, draws), index], train[0].dtype, train[0].shape[1:])
         return tf.cast(chosen, tf.float32), tf.one_hot(tf.gather(labels[0], index), classes)
 
     def _take(position: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -95,15 +95,14 @@ def array_feed(
         return batch
 
     def held_out(index: tf.Tensor) -> tf.Tensor:
-        chosen = tf.numpy_function(val.__getitem__, [index], val.dtype, stateful=False)
-        return tf.cast(tf.ensure_shape(chosen, [None, *val.shape[1:]]), tf.float32)
+        return tf.cast(_read(val.__getitem__, [index], val.dtype, val.shape[1:]), tf.float32)
 
     period = views[0].augmentation.views if isinstance(views[0], Draws) else None
     order = shuffled_order(len(train[0]), batch_size, seed, epochs, period)
     batches = order.map(rows, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     val_rows = tf.data.Dataset.range(len(val)).batch(eval_batch_size).map(held_out, tf.data.AUTOTUNE)
     val_batches = tf.data.Dataset.zip(val_rows, _one_hot_batches(labels[1], classes, eval_batch_size))
-    return Feed(batches.prefetch(2), val_batches.prefetch(2), len(train[0]), math.ceil(len(train[0]) / batch_size))
+    return Feed(batches.prefetch(2), val_batches.prefetch(2), len(train[0]), steps_per_epoch(train[0], batch_size))
 
 
 def shuffled_order(
@@ -125,13 +124,14 @@ def shuffled_order(
 
 def view_batches(images: ImageSet, view: View, size: int, batch_size: int) -> tf.data.Dataset:
     """One view of all images in order: uint8 `[B, size, size, 3]`."""
+    order = tf.data.Dataset.range(len(images)).batch(batch_size)
     if isinstance(view, Draws):
         augmented = _augmented(images, view.augmentation, size, view.seed)
         draws = _draws(len(images), view.seed, view.number)
-        pixels: Callable[[tf.Tensor], tf.Tensor] = lambda index: augmented(index, tf.gather(draws, index))  # noqa: E731
+        batches = order.map(lambda index: augmented(index, tf.gather(draws, index)), tf.data.AUTOTUNE)
     else:
-        pixels = lambda index: cut_view(_pixels(images, index), view, size)  # noqa: E731
-    return tf.data.Dataset.range(len(images)).batch(batch_size).map(pixels, tf.data.AUTOTUNE).prefetch(2)
+        batches = order.map(lambda index: cut_view(_pixels(images, index), view, size), tf.data.AUTOTUNE)
+    return batches.prefetch(2)
 
 
 def _augmented(
@@ -148,10 +148,7 @@ def _augmented(
         if augmentation.resamples:
             chosen = _pixels(images, index)
         else:
-            take = [index, *crop_corners(draws, margin), size]
-            chosen = tf.ensure_shape(
-                tf.numpy_function(images.take_crops, take, tf.uint8, stateful=False), [None, size, size, 3]
-            )
+            chosen = _read(images.take_crops, [index, *crop_corners(draws, margin), size], tf.uint8, (size, size, 3))
         return augment(chosen, draws, augmentation, size, components)
 
     return pixels
@@ -164,7 +161,7 @@ def _position(views: list[View], epoch: tf.Tensor, draws: tf.Tensor) -> tf.Tenso
         number = epoch % (views[0].augmentation.views or 1)
         return tf.fill(tf.shape(draws)[:1], tf.searchsorted(numbers, [number])[0])
     if len(views) == 2:
-        return tf.cast(draws[:, 0] < 0.5, tf.int32)  # as `augment` mirrors
+        return tf.cast(is_mirrored(draws), tf.int32)
     return tf.zeros(tf.shape(draws)[:1], tf.int32)
 
 
@@ -182,6 +179,9 @@ def _one_hot_batches(labels: np.ndarray, classes: int, batch_size: int) -> tf.da
 
 
 def _pixels(images: ImageSet, index: tf.Tensor) -> tf.Tensor:
-    """Reads one batch from the store, which may be larger than memory."""
-    pixels = tf.numpy_function(images.take, [index], tf.uint8, stateful=False)
-    return tf.ensure_shape(pixels, [None, *images.store.shape[1:]])
+    return _read(images.take, [index], tf.uint8, images.store.shape[1:])
+
+
+def _read(take: Callable[..., np.ndarray], inputs: list, dtype: Any, shape: tuple[int, ...]) -> tf.Tensor:
+    """One batch `[B, *shape]` by a NumPy function, from what may be larger than memory."""
+    return tf.ensure_shape(tf.numpy_function(take, inputs, dtype, stateful=False), [None, *shape])

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from alexnet_exp.checksums import json_sha256
 from alexnet_exp.config.schema import DatasetConfig
 from alexnet_exp.console import track
 from alexnet_exp.data.decode import BadImage, decode, pixel_limit
@@ -23,9 +24,7 @@ from alexnet_exp.errors import DataError, one_line
 
 log = logging.getLogger(__name__)
 LAYOUT = 3  # part of the key: raise it when decoding or the files' layout change
-CHECKED_BYTES = (
-    1 << 28
-)  # of the pixels of a cache that is opened: a quarter of a second; of a larger one every n-th image
+CHECKED_BYTES = 1 << 28  # of the pixels, when a cache is opened: a quarter of a second; of more, every n-th image
 
 Shape = tuple[int, int, int, int]
 
@@ -55,8 +54,7 @@ def decoded_images(root: Path, names: list[str], size: int, dataset: DatasetConf
     """
     identity = [LAYOUT, stat_signature(root, names), names, size, dataset.resize, dataset.limits.megapixels]
     shape = (len(names), size, size, 3)
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
-    folder = cache / "images" / key
+    folder = cache / "images" / json_sha256(identity)[:32]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from alexnet_exp.config.schema import DatasetConfig
-from alexnet_exp.data.decode import BadImage, decode
+from alexnet_exp.data.decode import BadImage, decode, pixel_limit
 from alexnet_exp.data.digits import digits_images
 from alexnet_exp.data.files import read_images
 from alexnet_exp.errors import DataError
@@ -57,9 +57,10 @@ def thumbnails(dataset: DatasetConfig, ids: list[str], size: int) -> dict[str, n
     root = Path(str(dataset.root)).expanduser()
     images = {}
     try:
-        for name, content in read_images(root, ids, dataset.limits) if root.exists() else ():
-            if isinstance(content, bytes):
-                images[name] = decode(content, size, dataset.resize)
+        with pixel_limit(dataset.limits.megapixels):
+            for name, content in read_images(root, ids, dataset.limits) if root.exists() else ():
+                if isinstance(content, bytes):
+                    images[name] = decode(content, size, dataset.resize)
     except (DataError, BadImage):
         return images
     return images

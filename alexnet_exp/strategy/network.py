@@ -68,15 +68,15 @@ def _on_activations(
         log.warning("%s trains from pixels: its activations are larger than cache.max_gb", stage.name)
         return None
     batch_size = config.evaluation.batch_size
-    train = [kept_outputs(prefix, splits.train, view, batch_size, store) for view in views]
-    val = kept_outputs(prefix, splits.val, "center", batch_size, store)
-    if val is None or any(array is None for array in train):
+    train = kept_outputs(prefix, splits.train, views, batch_size, store)
+    val = kept_outputs(prefix, splits.val, ["center"], batch_size, store)
+    if train is None or val is None:
         return None
     log.info("%s trains on %d views of the activations of %s", stage.name, len(views), network.layers[depth - 1].name)
     feed = array_feed(
-        [array for array in train if array is not None],
+        train,
         views,
-        val,
+        val[0],
         (splits.train.labels, splits.val.labels),
         len(splits.class_names),
         config.training.batch_size,

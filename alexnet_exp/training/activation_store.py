@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from alexnet_exp.checksums import file_sha256
+
 log = logging.getLogger(__name__)
 GIGABYTE = 10**9
 DATA, META = "data.bin", "meta.json"
@@ -53,9 +55,7 @@ class ActivationStore:
         entry = self.folder / key
         try:
             meta = json.loads((entry / META).read_text())
-            with (entry / DATA).open("rb") as data:
-                digest = hashlib.file_digest(data, "sha256").hexdigest()
-            if digest != meta["sha256"]:
+            if file_sha256(entry / DATA) != meta["sha256"]:
                 raise ValueError("its checksum differs")
             os.utime(entry)
             return np.memmap(entry / DATA, meta["dtype"], "r", shape=tuple(meta["shape"])).view(np.ndarray)

@@ -1,15 +1,16 @@
 """The outputs of networks that do not change: of a frozen prefix, of a feature extractor; computed once and kept."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from alexnet_exp.checksums import json_sha256
 from alexnet_exp.config.schema import CacheConfig, Paths
 from alexnet_exp.console import track
 from alexnet_exp.data import ImageSet
@@ -41,19 +42,19 @@ def outputs(
     """
     names = view_names(views)
     total = np.zeros((len(images), network.output_shape[-1]), np.float32)
-    for view in names:
-        kept = None if store is None else kept_outputs(network, images, view, batch_size, store)
+    kept = None if store is None else kept_outputs(network, images, names, batch_size, store)
+    for number, view in enumerate(names):
         start = 0
-        for piece in _computed(network, images, view, batch_size) if kept is None else [kept]:
+        for piece in _computed(network, images, view, batch_size) if kept is None else [kept[number]]:
             total[start : start + len(piece)] += piece
             start += len(piece)
     return total / len(names)
 
 
 def kept_outputs(
-    network: keras.Model, images: ImageSet, view: View, batch_size: int, store: ActivationStore
-) -> np.ndarray | None:
-    """The outputs of one view of all images, mapped `[N, ...]`; computed where the store does not have them.
+    network: keras.Model, images: ImageSet, views: list[View], batch_size: int, store: ActivationStore
+) -> list[np.ndarray] | None:
+    """For each view the outputs of all images, mapped `[N, ...]`; computed where the store does not have them.
 
     What an earlier part of the same network gave for these images is taken up where the store has that.
 
@@ -63,18 +64,28 @@ def kept_outputs(
     shape = (len(images), *network.output_shape[1:])
     if not store.has_room(shape, 1):
         return None
-    content = [LAYOUT, images.content_sha256, asdict(view) if isinstance(view, Draws) else view, store.dtype]
-    keys = [_sha256([digest, *content]) for digest in _chain(network)]
+    chain, kept = _chain(network), []
+    for view in views:
+        content = [LAYOUT, images.content_sha256, asdict(view) if isinstance(view, Draws) else view, store.dtype]
+        keys = [json_sha256([digest, *content]) for digest in chain]
+        title = f"{network.name}, {_title(view)}, {len(images)} images"
+        compute = partial(_computed_or_continued, network, images, view, batch_size, store, keys)
+        if (array := store.get(keys[-1], title, shape, compute)) is None:
+            return None
+        kept.append(array)
+    return kept
 
-    def compute() -> Iterator[np.ndarray]:
-        for depth in range(len(keys) - 1, 1, -1):
-            if (earlier := store.find(keys[depth - 1])) is not None:
-                log.info("%s from the activations of %s", network.name, network.layers[depth - 1].name)
-                _, rest = split_network(network, depth)
-                return _continued(rest, earlier, batch_size)
-        return _computed(network, images, view, batch_size)
 
-    return store.get(keys[-1], f"{network.name}, {_title(view)}, {len(images)} images", shape, compute)
+def _computed_or_continued(
+    network: keras.Model, images: ImageSet, view: View, batch_size: int, store: ActivationStore, keys: list[str]
+) -> Iterator[np.ndarray]:
+    """The outputs in pieces, from the deepest activations that the store has; `keys` has one for each layer."""
+    for depth in range(len(keys) - 1, 1, -1):
+        if (earlier := store.find(keys[depth - 1])) is not None:
+            log.info("%s from the activations of %s", network.name, network.layers[depth - 1].name)
+            _, rest = split_network(network, depth)
+            return _continued(rest, earlier, batch_size)
+    return _computed(network, images, view, batch_size)
 
 
 def _computed(network: keras.Model, images: ImageSet, view: View, batch_size: int) -> Iterator[np.ndarray]:
@@ -98,9 +109,5 @@ def _chain(network: keras.Model) -> list[str]:
     for layer in network.layers:
         settings = {name: value for name, value in layer.get_config().items() if name not in NO_EFFECT}
         weights = [hashlib.sha256(value.tobytes()).hexdigest() for value in layer.get_weights()]
-        digests.append(_sha256([digests[-1], type(layer).__name__, settings, weights]))
+        digests.append(json_sha256([digests[-1], type(layer).__name__, settings, weights]))
     return digests[1:]
-
-
-def _sha256(content: list) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,5 @@
 """Which floating-point type the networks compute in; weights, logits, loss and statistics are float32 in any case."""
 
-import hashlib
 import json
 import logging
 import platform
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from filelock import FileLock
 
+from alexnet_exp.checksums import json_sha256
 from alexnet_exp.config import to_dict
 from alexnet_exp.config.schema import ModelConfig, TrainingConfig
 from alexnet_exp.model import build_alexnet
@@ -52,8 +52,7 @@ def _multiplies_bfloat16() -> bool:
 
 def _faster(model: ModelConfig, batch_size: int, cache: Path) -> str:
     identity = [_processor(), tf.__version__, to_dict(model), batch_size]
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-    answers = cache / "precision" / f"{key}.json"
+    answers = cache / "precision" / f"{json_sha256(identity)[:32]}.json"
     answers.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(answers.with_suffix(".lock")):
         if not answers.exists():

@@ -126,9 +126,9 @@ def test_a_deeper_cut_continues_from_an_earlier_one(
     shallow, deep = (split_network(network, depth)[0] for depth in (6, 12))
     expected = deep.predict_on_batch(images.take(slice(None)))
     store = ActivationStore(tmp_path / "store", 1.0, "float32")
-    kept_outputs(shallow, images, "center", 64, store)
+    kept_outputs(shallow, images, ["center"], 64, store)
     with caplog.at_level(logging.INFO):
-        found = kept_outputs(deep, images, "center", 64, store)
+        (found,) = kept_outputs(deep, images, ["center"], 64, store)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert f"from the activations of {network.layers[5].name}" in caplog.text
 
@@ -138,13 +138,13 @@ def test_other_weights_images_or_views_are_other_activations(tiny: Compose, tmp_
     network, images = build_alexnet(config.model, 10), load_splits(config.dataset, 32, tmp_path).val
     prefix = split_network(network, 6)[0]
     store = ActivationStore(tmp_path / "store", 1.0, "float16")
-    kept_outputs(prefix, images, "center", 64, store)
-    kept_outputs(prefix, images, "center", 32, store)
+    kept_outputs(prefix, images, ["center"], 64, store)
+    kept_outputs(prefix, images, ["center"], 32, store)
     assert len(store.entries()) == 1
-    kept_outputs(prefix, images, "center mirrored", 64, store)
-    kept_outputs(prefix, images.subset(np.arange(10)), "center", 64, store)
+    kept_outputs(prefix, images, ["center mirrored"], 64, store)
+    kept_outputs(prefix, images.subset(np.arange(10)), ["center"], 64, store)
     network.get_layer("conv1").kernel.assign(network.get_layer("conv1").kernel * 1.01)
-    changed = kept_outputs(prefix, images, "center", 64, store)
+    (changed,) = kept_outputs(prefix, images, ["center"], 64, store)
     assert len(store.entries()) == 4
     np.testing.assert_allclose(changed, prefix.predict_on_batch(images.take(slice(None))), rtol=2e-3, atol=1e-3)
 
