@@ -128,7 +128,6 @@ def test_an_image_passes_the_frozen_layers_of_all_stages_once(
     ))  # fmt: skip
     finetuned(tiny(*FINETUNE, f"strategy.stages=[{stages}]"), tmp_path)
     assert len(computed) == 2  # of train and val
-    assert len(activation_store_of(tmp_path).entries()) == 8
 
 
 def test_a_deeper_cut_continues_from_an_earlier_one(
