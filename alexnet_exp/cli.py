@@ -1,9 +1,12 @@
 """The command line: compose, check, hand over, exit code. TensorFlow is imported only when an experiment starts."""
 
+import errno
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -28,7 +31,7 @@ def main() -> None:
     """Runs `alexnet-exp`. A user's mistake is shown in one line each, with exit code 1."""
     show_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     try:
         app()
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -51,7 +54,8 @@ def app(composed: DictConfig) -> float:
         with silent_stderr():
             from alexnet_exp.run import run
 
-        return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
+        with _full_disk_named():
+            return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
             sys.exit(message(error))
@@ -61,6 +65,16 @@ def app(composed: DictConfig) -> float:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             log.exception("job %s failed", HydraConfig.get().job.num)
         raise
+
+
+@contextmanager
+def _full_disk_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(f"expected room on the disk. Received: {error}") from None
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:
@@ -92,5 +106,6 @@ def _lines(error: Exception) -> list[str]:
     return lines if isinstance(error, ConfigError) else [" ".join(lines)]
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def terminate(number: int, frame: FrameType | None) -> None:
+    """Handles SIGTERM as SIGINT is handled: contexts are left, and the exit code is 128 + the signal."""
     sys.exit(128 + number)

@@ -13,12 +13,20 @@ from alexnet_exp.model.alexnet import block_of
 from alexnet_exp.model.weights import Pretrained
 from alexnet_exp.strategy.fitted import Fitted
 from alexnet_exp.strategy.network import as_fitted, build_network, fit_images, on_activations
-from alexnet_exp.training.fit import OnEpoch, Stage
+from alexnet_exp.training.checkpoint import Checkpoints
+from alexnet_exp.training.course import Stage
+from alexnet_exp.training.fit import OnEpoch
 
 log = logging.getLogger(__name__)
 
 
-def finetune(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
+def finetune(
+    config: RunConfig,
+    splits: Splits,
+    pretrained: Pretrained | None,
+    on_epoch: OnEpoch,
+    checkpoints: Checkpoints | None = None,
+) -> Fitted:
     """Trains the stages of `strategy.stages` in order, each with an optimizer of its own."""
     assert isinstance(config.strategy, Finetune)
     plans = config.strategy.stages
@@ -29,7 +37,7 @@ def finetune(config: RunConfig, splits: Splits, pretrained: Pretrained | None, o
     for number, plan in enumerate(plans, start=1):
         freeze_all_but(network, plan.layers, config.model.layers)
         stage = Stage(f"stage {number}/{len(plans)}", range(first_epoch, first_epoch + plan.epochs), plan.learning_rate)
-        history += fit_images(network, config, splits, stage, on_epoch)
+        history += fit_images(network, config, splits, stage, on_epoch, checkpoints)
         first_epoch = history[-1]["epoch"] + 1  # early stopping may have ended the stage
     return as_fitted(network, config, splits, history)
 
@@ -45,7 +53,7 @@ def keep_prefixes(network: keras.Model, config: RunConfig, splits: Splits, plans
         if earlier <= set(plan.layers):
             _freeze(network, plan.layers)
             stage = Stage("in advance", range(ends[number] - plan.epochs, ends[number]), plan.learning_rate)
-            on_activations(network, config, splits, stage)
+            on_activations(network, config, splits, stage, stage.epochs)
 
 
 def freeze_all_but(network: keras.Model, train: list[str], layers: list[str]) -> None:

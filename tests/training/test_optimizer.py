@@ -11,7 +11,8 @@ import tensorflow as tf
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.data.batches import array_feed
 from alexnet_exp.training import one_pass
-from alexnet_exp.training.fit import Stage, fit
+from alexnet_exp.training.course import Stage
+from alexnet_exp.training.fit import fit
 from alexnet_exp.training.optimizer import build_optimizer, keras_metric, plateau_callbacks
 
 STEPS, EPOCHS = 10, 4
