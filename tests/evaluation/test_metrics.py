@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet_exp.evaluation import figures
+from alexnet_exp.evaluation.figures import classes as figures
 from alexnet_exp.evaluation.metrics import evaluate, expected_calibration_error
 
 NAMES = ["ant", "bee", "cat"]
