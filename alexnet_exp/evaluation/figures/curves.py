@@ -36,6 +36,8 @@ def curves(history: list[dict[str, Any]], title: str, color: str) -> Figure:
             places = [entry["epoch"] + 1 for entry in history]
             axes.set(xlabel="epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if len(places) == 1:
+                axes.set_xlim(places[0] - 1, places[0] + 1)
         for part, dashes in PARTS.items():
             if f"{part}/{name}" in history[0]:
                 values = [entry[f"{part}/{name}"] for entry in history]

@@ -3,18 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances
 
 from alexnet_exp.data import ImageSet
-from alexnet_exp.evaluation.figures.images import COLUMNS, Tile, sheet, shortened, spread
-from alexnet_exp.evaluation.figures.style import INK, PALETTE, RIGHT, WIDTH, WRONG, styled
+from alexnet_exp.evaluation.figures.images import COLUMNS, NAME, Tile, sheet, spread
+from alexnet_exp.evaluation.figures.style import PALETTE, RIGHT, WIDTH, WRONG, shortened, styled
 
 QUERIES = 6
-NAME = 15  # characters over an image
+MARKERS = "os^D"
+MOST_NAMED = 24  # classes; those furthest from the middle
 
 
 @dataclass(frozen=True)
@@ -27,38 +28,46 @@ class Seen:
 
 @styled
 def embedding(test: Seen, predictions: np.ndarray, class_names: list[str], seed: int) -> Figure:
-    """The first two principal components of the features, coloured by class.
+    """The first four principal components of the features, two by two; a class has a colour, a marker and its name.
 
     Args:
       test: some test images.
-      predictions: the predicted class of each, int `[N]`; wrong ones are crosses.
+      predictions: the predicted class of each, int `[N]`; wrong ones have a red edge.
       class_names: written in the middle of each class.
       seed: of the randomised decomposition.
     """
-    pca = PCA(2, svd_solver="randomized", random_state=seed)
+    pca = PCA(min(4, *test.features.shape), svd_solver="randomized", random_state=seed)
     points = pca.fit_transform(test.features)
-    labels = test.images.labels
-    right = predictions == labels
-    count = len(class_names)
-    colors = np.array(PALETTE) if count <= len(PALETTE) else colormaps["turbo"](np.linspace(0.04, 0.96, count))
-    figure = Figure(figsize=(WIDTH, 6), layout="constrained")
-    axes = figure.subplots()
-    axes.scatter(
-        points[right, 0], points[right, 1], c=colors[labels[right]], s=14, linewidths=0, alpha=0.75, label="right"
-    )
-    axes.scatter(
-        points[~right, 0], points[~right, 1], c=colors[labels[~right]], s=34, marker="x", linewidths=1.4, label="wrong"
-    )
-    size = 10 if count <= 12 else 8 if count <= 40 else 6
-    outline = [withStroke(linewidth=2.5, foreground="white")]
-    for number in np.unique(labels):
-        x, y = np.median(points[labels == number], axis=0)
-        name = shortened(class_names[number], 20 if count <= 40 else 12)
-        axes.text(x, y, name, fontsize=size, ha="center", va="center", color=INK, path_effects=outline)
-    shares = pca.explained_variance_ratio_
-    axes.set(xlabel=f"component 1 ({shares[0]:.0%} of the variance)", ylabel=f"component 2 ({shares[1]:.0%})")
-    axes.set(xticks=[], yticks=[], title=f"features of {len(labels)} test images; crosses are mistakes")
+    wrong = predictions != test.images.labels
+    figure = Figure(figsize=(WIDTH, 4.5), layout="constrained")
+    mistakes = f", {wrong.sum()} of them mistakes (red edge)" if wrong.any() else ""
+    figure.suptitle(f"features of {len(points)} test images{mistakes}: principal components", fontsize=10)
+    panels = points.shape[1] // 2
+    for axes, first in zip(figure.subplots(1, panels, squeeze=False)[0], range(0, 2 * panels, 2), strict=True):
+        _scatter(axes, points[:, first : first + 2], test.images.labels, wrong, class_names)
+        shares = [
+            f"component {number + 1}: {pca.explained_variance_ratio_[number]:.0%}" for number in (first, first + 1)
+        ]
+        axes.set(xlabel=f"{shares[0]} of the variance", ylabel=shares[1], xticks=[], yticks=[])
     return figure
+
+
+def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, wrong: np.ndarray, class_names: list[str]) -> None:
+    colors = np.array(PALETTE)[labels % len(PALETTE)]
+    edges = np.where(wrong, WRONG, "white")
+    for number, marker in enumerate(MARKERS):
+        some = labels // len(PALETTE) % len(MARKERS) == number
+        x, y = points[some].T
+        axes.scatter(x, y, s=20, c=colors[some], marker=marker, edgecolors=edges[some], linewidths=0.4 + wrong[some])
+    middles = {number: np.median(points[labels == number], axis=0) for number in np.unique(labels)}
+    outermost = sorted(middles, key=lambda number: -np.linalg.norm(middles[number]))[:MOST_NAMED]
+    outline = [withStroke(linewidth=2.5, foreground="white")]
+    for number in outermost:
+        name = shortened(class_names[number], 16)
+        size = 10 if len(middles) <= 10 else 8
+        x, y = middles[number]
+        axes.text(x, y, name, fontsize=size, ha="center", va="center", path_effects=outline)
+    axes.margins(0.1)
 
 
 def neighbours(test: Seen, train: Seen, class_names: list[str]) -> Figure:

@@ -50,10 +50,9 @@ def sheet(rows: Sequence[Sequence[Tile | None]], title: str) -> Figure:
             box = (left, left + CELL - 2 * MARGIN, lower, upper + text + MARGIN)
             axes.imshow(tile.image, extent=box)
             if tile.heat is not None:
-                axes.imshow(tile.heat, extent=box, cmap="inferno", alpha=0.55, vmin=0, vmax=1, interpolation="bilinear")
-            for number, line in enumerate(tile.lines):
-                y = upper + MARGIN / 2 + number * LINE
-                axes.text(left, y, line, fontsize=7.5, color=tile.color, va="top")
+                heat = axes.imshow(tile.heat, extent=box, cmap="plasma", alpha=0.8 * tile.heat, vmin=0, vmax=1)
+                heat.set_interpolation("bilinear")
+            axes.text(left, box[3] - 0.03, "\n".join(tile.lines), fontsize=7.5, color=tile.color, va="bottom")
     axes.set(xlim=(0, WIDTH), ylim=(figure.get_figheight(), 0), aspect="auto")
     axes.axis("off")
     return figure
