@@ -11,6 +11,7 @@ import keras
 from alexnet_exp.config import RunConfig, to_dict
 from alexnet_exp.config.fingerprint import fingerprint
 from alexnet_exp.config.schema import FileWeights, RunWeights
+from alexnet_exp.console import RESULT
 from alexnet_exp.data import Splits, load_splits
 from alexnet_exp.download import fetch
 from alexnet_exp.evaluation.figures.of_run import run_figures
@@ -115,4 +116,5 @@ def _log_result(report: Report, seconds: float, run_id: str) -> None:
         len(report.predictions),
         seconds,
         run_id,
+        extra=RESULT,
     )

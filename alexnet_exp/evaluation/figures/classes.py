@@ -29,7 +29,7 @@ def confusion_matrix(report: Report, normalized: bool) -> Figure:
 
     # Sizes are known: no layout engine, and texts instead of ticks, are several times faster with 100 classes
     side, head, left, bottom = cell * count, 0.55, 0.4 + longest, 0.4 + (longest if upright else 0.2)
-    width, height = left + side + (0.2 if numbered else 0.8), head + side + bottom
+    width, height = left + side + (0.2 if numbered else 0.9), head + side + bottom
     figure = Figure(figsize=(max(width, 3.5), height))
     axes = figure.add_axes((left / figure.get_figwidth(), bottom / height, side / figure.get_figwidth(), side / height))
     norm = PowerNorm(1 if numbered else 0.5, vmin=0, vmax=100 if normalized else matrix.max())

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from alexnet_exp.evaluation.figures.style import GREY, INK, WIDTH, styled
 
@@ -66,9 +66,14 @@ def _scale(axes: Axes, history: list[dict[str, Any]], name: str) -> None:
         values = [entry[f"{part}/loss"] for entry in history for part in PARTS if f"{part}/loss" in entry]
         finite = [value for value in values if np.isfinite(value)]
         if finite and min(finite) > 0 and max(finite) / min(finite) > LOG_FROM:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("")
+            logarithmic(axes)
+
+
+def logarithmic(axes: Axes) -> None:
+    """Makes the vertical axis logarithmic, with plain numbers."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
 
 
 def _mark_stages(axes: Axes, history: list[dict[str, Any]]) -> None:
