@@ -19,9 +19,8 @@ def grad_cam(
     Returns:
       float32 `[B, h, w]` from 0 to 1, the size of the convolution's output.
     """
-    last = [layer.output for layer in network.layers if layer.name.endswith("_activation") and layer.output.ndim == 4][
-        -1
-    ]
+    maps_of = [layer for layer in network.layers if layer.name.endswith("_activation") and layer.output.ndim == 4]
+    last = maps_of[-1].output
     if classifier is None:
         logits = keras.Model(last, network.get_layer("probabilities").input)
     else:

@@ -75,8 +75,8 @@ def _drawn(title: str, draw: Callable[[], Figure]) -> bytes | None:
     try:
         image = png(draw())
     except Exception as error:
-        log.warning("the figure %s was not drawn (%s: %s)", title, type(error).__name__, error)
-        log.debug("the figure %s was not drawn", title, exc_info=True)
+        details = log.isEnabledFor(logging.DEBUG)
+        log.warning("the figure %s was not drawn (%s: %s)", title, type(error).__name__, error, exc_info=details)
         return None
     log.debug("drew %s in %.2f s", title, time.perf_counter() - started)
     return image
