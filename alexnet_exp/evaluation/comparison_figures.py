@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from alexnet_exp.evaluation.compare import BETTER, WORSE, Comparison
 from alexnet_exp.evaluation.figures.curves import LOG_FROM, logarithmic
-from alexnet_exp.evaluation.figures.style import GREY, PALETTE, colors_of, shortened, styled
+from alexnet_exp.evaluation.figures.style import GREY, PALETTE, shortened, styled
 from alexnet_exp.evaluation.tables import number, probability
 
 MOST_ARMS = len(PALETTE)  # in one figure
@@ -30,10 +30,10 @@ def forest(comparison: Comparison, effects: pd.DataFrame, colors: Mapping[str, s
     axes.axvline(0, color="black", linewidth=0.9)
     for place, (arm, row) in enumerate(effects.iterrows()):
         color = colors.get(str(arm), GREY)
-        fill = "full" if row["verdict"] in (BETTER, WORSE) else "none"
+        fill = color if row["verdict"] in (BETTER, WORSE) else "white"
         if not np.isnan(row["low"]):
             axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=2.2, solid_capstyle="butt")
-        axes.plot(row["difference"], place, "s", color=color, fillstyle=fill, markersize=7, markerfacecoloralt="white")
+        axes.plot(row["difference"], place, "s", color=color, markerfacecolor=fill, markersize=7)
         interval = "" if np.isnan(row["low"]) else f" [{number(row['low'], True)}, {number(row['high'], True)}]"
         holm = "" if np.isnan(row["p_holm"]) else f"  p (Holm) {probability(row['p_holm']).replace('<0', '< 0')}"
         text = f"{number(row['difference'], True)}{interval}{holm}"
@@ -47,11 +47,12 @@ def forest(comparison: Comparison, effects: pd.DataFrame, colors: Mapping[str, s
 
 
 @styled
-def bands(curves: pd.DataFrame) -> Figure:
+def bands(curves: pd.DataFrame, colors: Mapping[str, str]) -> Figure:
     """The mean over the seeds for each epoch, in a band from the lowest to the highest seed.
 
     Args:
       curves: `arm`, `metric`, `step`, `value`, a row for each run and epoch.
+      colors: of the arms that are drawn.
     """
     metrics = list(dict.fromkeys(curves["metric"]))
     arms = list(dict.fromkeys(curves["arm"]))
@@ -59,7 +60,8 @@ def bands(curves: pd.DataFrame) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(metrics)))
     for axes, metric in zip(panels, metrics, strict=True):
         shown = curves[(curves["metric"] == metric) & np.isfinite(curves["value"])]
-        for arm, color in colors_of(arms).items():
+        for arm in [arm for arm in arms if arm in colors]:
+            color = colors[arm]
             spread = shown[shown["arm"] == arm].groupby("step")["value"].agg(["mean", "min", "max"])
             epochs = spread.index + 1
             axes.fill_between(epochs, spread["min"], spread["max"], color=color, alpha=0.15, linewidth=0)

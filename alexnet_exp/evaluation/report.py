@@ -151,9 +151,8 @@ def _curves(evidence: Evidence, read: str) -> str:
     text = f"{read} Lines are means over the runs, bands reach from the lowest to the highest run."
     if without := [arm for arm in evidence.arms if arm not in set(evidence.curves["arm"])]:
         text += f" Without epochs: {listed(without)}."
-    return (
-        f"<p class=soft>{escape(text)}</p>{_svg(figures.bands(evidence.curves), 'curves of each arm over the epochs')}"
-    )
+    bands = figures.bands(evidence.curves, colors_of(evidence.arms))
+    return f"<p class=soft>{escape(text)}</p>{_svg(bands, 'curves of each arm over the epochs')}"
 
 
 def _confusions(evidence: Evidence, read: str) -> str:
