@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -19,7 +20,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 
 from alexnet_exp.config import config_from
 from alexnet_exp.config.compose import CONF
-from alexnet_exp.console import silent_stderr
+from alexnet_exp.console import one_line_a_run, silent_stderr
 from alexnet_exp.errors import ConfigError, UserError
 from alexnet_exp.tracking.reach import check_reachable
 
@@ -46,10 +47,12 @@ def main() -> None:
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def app(composed: DictConfig) -> float:
     """One job: checks the composed configuration and runs the experiment; returns val accuracy, for sweepers."""
+    _prepare_terminal(HydraConfig.get())
     try:
         config = config_from(_plain(composed))
         check_reachable(config.tracking.uri)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        if not log.isEnabledFor(logging.DEBUG):
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with silent_stderr():
             from alexnet_exp.run import run
@@ -75,6 +78,14 @@ def _full_disk_named() -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         raise UserError(f"expected room on the disk. Received: {error}") from None
+
+
+def _prepare_terminal(settings: HydraConf) -> None:
+    if settings.verbose is True:  # Hydra raises the root logger alone
+        logging.getLogger("alexnet_exp").setLevel(logging.DEBUG)
+    elif settings.mode == RunMode.MULTIRUN:
+        alone = settings.launcher["_target_"].endswith(".BasicLauncher")
+        one_line_a_run(f"#{settings.job.num} {settings.job.override_dirname}", shares_terminal=not alone)
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:

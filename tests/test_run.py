@@ -37,6 +37,8 @@ TAGS = {
 ARTIFACTS = {
     "config/config.yaml", "config/overrides.yaml", "figures/curves.png", "figures/confusion_matrix.png",
     "figures/confusion_matrix_normalized.png", "figures/predictions.png", "figures/conv1_kernels.png",
+    "figures/embedding.png", "figures/mistakes.png", "figures/neighbours.png", "figures/per_class.png",
+    "figures/reliability.png",
     "predictions/test.parquet", "classification_report.json", "run.log",
 }  # fmt: skip
 
@@ -73,7 +75,7 @@ def test_a_run_leaves_everything(finished: tuple[str, RunConfig, RunResult]) -> 
     assert found.data.tags["arm"] == "none"
     assert len(found.data.tags["fingerprint"]) == 64
     assert found.data.params["model.norm.position"] == "before_activation"
-    assert artifacts(result.run_id) >= ARTIFACTS
+    assert artifacts(result.run_id) >= ARTIFACTS | {"figures/grad_cam.png"}
     history = mlflow.MlflowClient().get_metric_history(result.run_id, "val/accuracy")
     assert [point.step for point in history] == [0, 1]
     assert history[-1].value == result.val_accuracy
@@ -118,6 +120,9 @@ def test_transfer_from_an_earlier_run_loads_back_with_the_same_predictions(
     tags = stored(result).data.tags
     assert tags["weights_sha256"]
     assert tags["weights_run_id"] == source.run_id
+    left = artifacts(result.run_id)
+    assert left >= ARTIFACTS
+    assert ("figures/grad_cam.png" in left) == (strategy != "features_svm")
     model = mlflow.pyfunc.load_model(f"runs:/{result.run_id}/model")
     test = load_splits(config.dataset, 32, tmp_path).test
     predictions = pd.read_parquet(

@@ -1,6 +1,6 @@
 """The figures of a comparison, as Matplotlib figures that are not tied to a window or to global state."""
 
-import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,42 +9,50 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from alexnet_exp.evaluation.compare import BETTER, WORSE, Comparison
+from alexnet_exp.evaluation.figures.curves import LOG_FROM, logarithmic
+from alexnet_exp.evaluation.figures.style import GREY, PALETTE, shortened, styled
 from alexnet_exp.evaluation.tables import number, probability
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")  # Okabe and Ito
-GREY = "#8a8f98"
-VERDICTS = {BETTER: "#0072B2", WORSE: "#D55E00"}
-MOST_ARMS = len(COLORS)  # in one figure
-LOG_FROM = 30  # ratio of the largest to the smallest loss
+MOST_ARMS = len(PALETTE)  # in one figure
 
 
-def forest(comparison: Comparison, effects: pd.DataFrame) -> Figure:
-    """Differences to the baseline with their 95 % intervals and numbers; `effects` are rows of the comparison's."""
+@styled
+def forest(comparison: Comparison, effects: pd.DataFrame, colors: Mapping[str, str]) -> Figure:
+    """Differences to the baseline with their 95 % intervals and numbers; filled where the arms are told apart.
+
+    Args:
+      comparison: names the metric and the baseline.
+      effects: rows of the comparison's effects.
+      colors: of the arms that have one.
+    """
     figure = Figure(figsize=(10.5, 1.3 + 0.36 * max(len(effects), 1)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0, color="black", linewidth=0.9)
-    for place, (_, row) in enumerate(effects.iterrows()):
-        color = VERDICTS.get(row["verdict"], GREY)
+    for place, (arm, row) in enumerate(effects.iterrows()):
+        color = colors.get(str(arm), GREY)
+        fill = color if row["verdict"] in (BETTER, WORSE) else "white"
         if not np.isnan(row["low"]):
             axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=2.2, solid_capstyle="butt")
-        axes.plot(row["difference"], place, "s", color=color, markersize=6.5)
+        axes.plot(row["difference"], place, "s", color=color, markerfacecolor=fill, markersize=7)
         interval = "" if np.isnan(row["low"]) else f" [{number(row['low'], True)}, {number(row['high'], True)}]"
         holm = "" if np.isnan(row["p_holm"]) else f"  p (Holm) {probability(row['p_holm']).replace('<0', '< 0')}"
         text = f"{number(row['difference'], True)}{interval}{holm}"
         axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
-    axes.set_yticks(range(len(effects)), [textwrap.shorten(str(arm), 40, placeholder="…") for arm in effects.index])
+    axes.set_yticks(range(len(effects)), [shortened(str(arm), 40) for arm in effects.index])
     axes.set(ylim=(len(effects) - 0.4, -0.6), xlabel=f"difference in {comparison.metric} to {comparison.baseline}")
-    axes.grid(axis="x", alpha=0.3)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(False, axis="y")
+    axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     return figure
 
 
-def bands(curves: pd.DataFrame) -> Figure:
+@styled
+def bands(curves: pd.DataFrame, colors: Mapping[str, str]) -> Figure:
     """The mean over the seeds for each epoch, in a band from the lowest to the highest seed.
 
     Args:
       curves: `arm`, `metric`, `step`, `value`, a row for each run and epoch.
+      colors: of the arms that are drawn.
     """
     metrics = list(dict.fromkeys(curves["metric"]))
     arms = list(dict.fromkeys(curves["arm"]))
@@ -52,22 +60,22 @@ def bands(curves: pd.DataFrame) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(metrics)))
     for axes, metric in zip(panels, metrics, strict=True):
         shown = curves[(curves["metric"] == metric) & np.isfinite(curves["value"])]
-        for color, arm in zip(COLORS, arms, strict=False):
+        for arm in [arm for arm in arms if arm in colors]:
+            color = colors[arm]
             spread = shown[shown["arm"] == arm].groupby("step")["value"].agg(["mean", "min", "max"])
             epochs = spread.index + 1
             axes.fill_between(epochs, spread["min"], spread["max"], color=color, alpha=0.15, linewidth=0)
-            axes.plot(epochs, spread["mean"], color=color, marker=".", label=textwrap.shorten(arm, 50, placeholder="…"))
+            axes.plot(epochs, spread["mean"], color=color, marker=".", label=shortened(arm, 50))
         low, high = shown["value"].min(), shown["value"].max()
-        axes.set(xlabel="epoch", title=metric, yscale="log" if low > 0 and high / low > LOG_FROM else "linear")
+        axes.set(xlabel="epoch", title=metric)
+        if low > 0 and high / low > LOG_FROM:
+            logarithmic(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 4), frameon=False
-    )
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 4))
     return figure
 
 
+@styled
 def confusion(matrix: np.ndarray, class_names: list[str], title: str) -> Figure:
     """One of several confusion matrices that stand side by side: the share of each true class in per cent.
 
@@ -78,14 +86,15 @@ def confusion(matrix: np.ndarray, class_names: list[str], title: str) -> Figure:
     """
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.subplots()
-    _draw_confusion(axes, matrix, [textwrap.shorten(name, 14, placeholder="…") for name in class_names])
-    axes.set_title(textwrap.shorten(title, 44, placeholder="…"), fontsize=11)
+    _draw_confusion(axes, matrix, [shortened(name, 14) for name in class_names])
+    axes.set_title(shortened(title, 44), fontsize=11)
     return figure
 
 
 def _draw_confusion(axes: Axes, matrix: np.ndarray, names: list[str]) -> None:
     share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    axes.grid(False)
+    axes.imshow(share, vmin=0, vmax=100)
     size = float(np.clip(120 / len(names), 4, 10))
     if len(names) <= 40:
         rotation = 90 if max(map(len, names)) > 2 else 0

@@ -16,6 +16,7 @@ from alexnet_exp.evaluation import comparison_figures as figures
 from alexnet_exp.evaluation.arms import Arms, config_differences, listed
 from alexnet_exp.evaluation.compare import BETTER, WORSE, Comparison
 from alexnet_exp.evaluation.examples import missed_by_all, summed_confusion
+from alexnet_exp.evaluation.figures.style import colors_of
 from alexnet_exp.evaluation.tables import Sheet, number, seconds, sheets
 
 STYLE = Path(__file__).with_name("report.css")
@@ -55,7 +56,7 @@ def html_report(comparison: Comparison, arms: Arms, evidence: Evidence, title: s
         read = f"{read[:-1]} of {len(comparison.arms)}: the baseline and the best."
     sections = [
         _section("Result", _summary(comparison) + _tables(comparison) + _notes(comparison)),
-        _section("Effects", _forest(comparison)),
+        _section("Effects", _forest(comparison, evidence)),
         _section("What differs", _differences(arms)),
         _section("Curves", _curves(evidence, read)),
         _section("Confusion", _confusions(evidence, read)),
@@ -122,12 +123,12 @@ def _notes(comparison: Comparison) -> str:
     return f"<p class=soft>{escape(method)}</p>" + (f"<ul>{items}</ul>" if items else "")
 
 
-def _forest(comparison: Comparison) -> str:
+def _forest(comparison: Comparison, evidence: Evidence) -> str:
     shown = comparison.effects[comparison.effects["difference"].notna()]
     if shown.empty:
         return ""
     cut = f"<p class=soft>The first {MOST_EFFECTS} of {len(shown)} arms.</p>" if len(shown) > MOST_EFFECTS else ""
-    figure = figures.forest(comparison, shown.head(MOST_EFFECTS))
+    figure = figures.forest(comparison, shown.head(MOST_EFFECTS), colors_of(evidence.arms))
     return cut + _svg(figure, "difference of each arm to the baseline with its interval")
 
 
@@ -150,9 +151,8 @@ def _curves(evidence: Evidence, read: str) -> str:
     text = f"{read} Lines are means over the runs, bands reach from the lowest to the highest run."
     if without := [arm for arm in evidence.arms if arm not in set(evidence.curves["arm"])]:
         text += f" Without epochs: {listed(without)}."
-    return (
-        f"<p class=soft>{escape(text)}</p>{_svg(figures.bands(evidence.curves), 'curves of each arm over the epochs')}"
-    )
+    bands = figures.bands(evidence.curves, colors_of(evidence.arms))
+    return f"<p class=soft>{escape(text)}</p>{_svg(bands, 'curves of each arm over the epochs')}"
 
 
 def _confusions(evidence: Evidence, read: str) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from rich.progress import TaskID
 
 from alexnet_exp.config.schema import OptimizerConfig, ScheduleConfig, TrainingConfig
-from alexnet_exp.console import progress_bar
+from alexnet_exp.console import IN_VIEW, terminal
 from alexnet_exp.data.batches import Feed
 from alexnet_exp.errors import TrainingDiverged
 from alexnet_exp.training.course import Course, Stage
 from alexnet_exp.training.devices import choose_devices, mirrored
 from alexnet_exp.training.interrupts import held_signals
+from alexnet_exp.training.live_view import LiveView
 from alexnet_exp.training.optimizer import build_optimizer, keras_metric, plateau_callbacks
 
 log = logging.getLogger(__name__)
@@ -53,8 +53,8 @@ def fit(
     """
     epochs = len(stage.epochs)
     course = course or Course(stage, network, training)
-    bar = ProgressBar(stage, feed.steps)  # before the record: the bar is gone when the epoch's line is written
     states = [*plateau_callbacks(schedule), *_stopping(training)]
+    views = [LiveView(stage.name, epochs, feed.steps, feed.examples)] if terminal().is_interactive else []
     with mirrored(network, feed, choose_devices(training)) as (trained, batches), held_signals() as let_through:
         record = EpochRecord(stage, feed.examples, on_epoch, course, states, let_through)
         trained.compile(
@@ -73,10 +73,11 @@ def fit(
                 steps_per_epoch=feed.steps,
                 verbose=0,
                 shuffle=False,
-                callbacks=[*states, bar, record],
+                callbacks=[*states, *views, record],
             )
         finally:
-            bar.stop()
+            for view in views:
+                view.stop()
     return course.history
 
 
@@ -131,7 +132,7 @@ class EpochRecord(keras.callbacks.Callback):
         val = "val loss {val/loss:.4f}  val accuracy {val/accuracy:.4f}"
         speed = "rate {train/learning_rate:.2g}  {time/epoch_seconds:.1f} s  {time/images_per_second:.0f} images/s"
         line = f"{train}  {val}  {speed}".format_map(metrics)
-        log.info("%s epoch %d/%d  %s", self.stage.name, epoch + 1, len(self.stage.epochs), line)
+        log.info("%s epoch %d/%d  %s", self.stage.name, epoch + 1, len(self.stage.epochs), line, extra=IN_VIEW)
         self.course.keep(self.model, self.states)
         self.let_through()
 
@@ -141,31 +142,6 @@ class EpochRecord(keras.callbacks.Callback):
                 f"optimizer.learning_rate: expected a rate at which the loss stays finite. Received: "
                 f"{self.learning_rate:.3g}, loss {loss} in {self.stage.name}, epoch {len(self.course.history) + 1}"
             )
-
-
-class ProgressBar(keras.callbacks.Callback):
-    """Steps done in the current epoch, on a terminal alone."""
-
-    def __init__(self, stage: Stage, steps: int):
-        super().__init__()
-        self.stage, self.steps = stage, steps
-        self.bar = progress_bar()
-        self.task = TaskID(0)
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        title = f"{self.stage.name} epoch {epoch + 1}/{len(self.stage.epochs)}"
-        self.bar = progress_bar()
-        self.bar.start()
-        self.task = self.bar.add_task(title, total=self.steps)
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.bar.update(self.task, completed=batch + 1)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        self.bar.stop()
 
 
 def _loss(training: TrainingConfig) -> keras.losses.Loss:

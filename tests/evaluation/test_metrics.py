@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from alexnet_exp.evaluation import figures
 from alexnet_exp.evaluation.metrics import evaluate, expected_calibration_error
 
 NAMES = ["ant", "bee", "cat"]
@@ -42,14 +41,3 @@ def test_top5_counts_the_five_best() -> None:
 def test_diverged_probabilities_are_refused() -> None:
     with pytest.raises(ValueError, match="diverged"):
         evaluate(PROBABILITIES * np.nan, LABELS, IDS, NAMES)
-
-
-@pytest.mark.parametrize("classes", [2, 17, 100])
-def test_confusion_figures_name_every_class(classes: int) -> None:
-    rng = np.random.default_rng(0)
-    names = [f"class {number}" for number in range(classes)]
-    labels = np.arange(3 * classes) % classes
-    report = evaluate(rng.dirichlet(np.ones(classes), 3 * classes), labels, [str(i) for i in labels], names)
-    for normalized in (True, False):
-        axes = figures.confusion_matrix(report, normalized).axes[0]
-        assert [label.get_text() for label in axes.get_yticklabels()] == names
