@@ -26,7 +26,7 @@ from mlflow.types import Schema, TensorSpec
 import alexnet_exp
 from alexnet_exp.checksums import file_sha256
 from alexnet_exp.config import RunConfig, to_dict
-from alexnet_exp.config.fingerprint import flatten, science
+from alexnet_exp.config.fingerprint import config_sha256, flatten, science
 from alexnet_exp.config.schema import RunWeights
 from alexnet_exp.errors import TrackingError
 from alexnet_exp.tracking.delivery import MOST, Sender, remove_finished
@@ -231,7 +231,10 @@ def _tags(config: RunConfig) -> dict[str, str]:
         "seed": str(config.seed),
         "study": config.run.study or NONE,
         "arm": config.run.arm or NONE,
+        "config_sha256": config_sha256(config),
     }
+    if config.run.baseline:
+        tags["baseline"] = config.run.baseline
     if isinstance(config.weights, RunWeights):
         tags["weights_run_id"] = config.weights.run_id
     return tags | _git_state()

@@ -21,11 +21,13 @@ class EvaluationConfig:
 
 @frozen
 class RunSettings:
-    """What the run is called in MLflow."""
+    """What the run is called in MLflow, and what its failure means for the other jobs of a sweep."""
 
     name: str | None
     study: str | None
     arm: str | None
+    baseline: str | None
+    fail_fast: bool
 
 
 @frozen

@@ -1,0 +1,96 @@
+"""What a job will take: from runs like it where some have finished, else from the arithmetic of its network."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from alexnet_exp.config.layer_table import layer_table
+from alexnet_exp.config.schema import FeaturesMlp, FeaturesSvm, Finetune, RunConfig
+from alexnet_exp.data.files import list_images
+from alexnet_exp.evaluation.arms import SECONDS
+from alexnet_exp.tracking.query import find_runs, run_filter
+
+LIKE = ("dataset", "model", "strategy")  # tags of runs that take about as long
+LIMIT = "params.dataset.limit_per_class"
+DIGITS = 1797
+CLASSES = 10  # where nobody has counted them: the head is small
+TRAINING = 3.0  # forward and backward pass by the forward pass alone
+EFFICIENCY = 0.2  # of a network on the processor, by a matrix product
+START = 6.0  # seconds of a run beside the network: data, figures, model
+RUN_BYTES = 1_500_000  # of a run's figures, predictions, code and logs
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one job takes, and where that is known from."""
+
+    seconds: float
+    megabytes: float
+    source: str
+
+
+def estimate(config: RunConfig, finished: pd.DataFrame, experiment_id: str) -> Estimate:
+    """Time and disk of a job.
+
+    Args:
+      config: of the job.
+      finished: runs of the same arm.
+      experiment_id: where runs with the same dataset, model and strategy are looked for.
+    """
+    parameters = sum(layer.parameters for layer in layer_table(config.model, CLASSES))
+    megabytes = (4 * parameters + RUN_BYTES) / 1e6
+    if len(finished):
+        return Estimate(finished[SECONDS].mean(), megabytes, f"{len(finished)} finished runs of the arm")
+    like = _runs_like(config, experiment_id)
+    if len(like):
+        scale = config.training.epochs / like["params.training.epochs"].astype(int)
+        source = f"{len(like)} finished runs of {config.strategy.name} on {config.dataset.name}, by their epochs"
+        return Estimate((like[SECONDS] * scale).mean(), megabytes, source)
+    return Estimate(_by_arithmetic(config), megabytes, "the network's multiply-adds: within a factor of three")
+
+
+def _runs_like(config: RunConfig, experiment_id: str) -> pd.DataFrame:
+    tags = dict(zip(LIKE, (config.dataset.name, config.model.name, config.strategy.name), strict=True))
+    found = find_runs(experiment_id, run_filter(None, tags, more="attributes.status = 'FINISHED'"))
+    if found.empty:
+        return found
+    return found[found[LIMIT] == str(config.dataset.limit_per_class)]
+
+
+def _by_arithmetic(config: RunConfig) -> float:
+    work = 2.0 * sum(layer.multiply_adds for layer in layer_table(config.model, CLASSES))
+    return START + work * _images(config) * _passes(config) / (EFFICIENCY * _flops())
+
+
+def _passes(config: RunConfig) -> float:
+    """How often the network sees the images, in forward passes."""
+    match config.strategy:
+        case Finetune(stages=stages):
+            return TRAINING * sum(stage.epochs for stage in stages)
+        case FeaturesSvm() | FeaturesMlp():
+            return 1.0
+        case _:
+            return TRAINING * config.training.epochs
+
+
+def _images(config: RunConfig) -> int:
+    """To learn from, or all where the data does not say which those are."""
+    dataset = config.dataset
+    if dataset.source == "digits" or dataset.root is None:
+        count, classes = DIGITS, CLASSES
+    else:
+        files = [file for file in list_images(Path(dataset.root), dataset.limits) if file.part != "test"]
+        count, classes = len(files), len({file.class_name for file in files})
+    return min(count, classes * (dataset.limit_per_class or count))
+
+
+def _flops() -> float:
+    """Of a matrix product on this machine, a second."""
+    some = np.ones((1024, 1024), np.float32)
+    some @ some
+    started = time.perf_counter()
+    some @ some
+    return float(2 * 1024**3 / (time.perf_counter() - started))
