@@ -1,38 +1,51 @@
-"""An ablation study: which of its jobs are finished, what the others will take, and how Hydra runs those."""
+"""An ablation study: which of its jobs are finished, how Hydra runs the others, and what the arms came to."""
 
 from collections import defaultdict
 
 import pandas as pd
 
 from alexnet_exp.config.study import Study
-from alexnet_exp.tracking import query
+from alexnet_exp.tracking.query import find_runs, run_filter
 
-FINISHED = "attributes.status = 'FINISHED'"
 CONFIG = "tags.config_sha256"
+FINISHED = "attributes.status = 'FINISHED'"
+ALIKE = ("dataset", "model", "strategy")  # tags of runs that take about as long
+Job = tuple[int, str]  # seed and arm
 
 
-def finished_runs(experiment_id: str, study: Study) -> pd.DataFrame:
-    """The finished runs of a study's jobs; one query for each page of runs, however many jobs there are."""
-    tag = study.arms[0].config.run.study
-    found = query.find_runs(experiment_id, query.run_filter(tag, more=FINISHED))
-    wanted = {job for arm in study.arms for job in arm.jobs.values()}
-    return found[found[CONFIG].isin(wanted)] if CONFIG in found else found.head(0)
+def runs_alike(experiment_id: str, study: Study) -> pd.DataFrame:
+    """All finished runs with the datasets, models and strategies of a study: a few paged queries."""
+    settings = {(arm.config.dataset.name, arm.config.model.name, arm.config.strategy.name): None for arm in study.arms}
+    tags = [dict(zip(ALIKE, setting, strict=True)) for setting in settings]
+    return pd.concat([find_runs(experiment_id, run_filter(tags=some, more=FINISHED)) for some in tags])
 
 
-def unfinished(study: Study, finished: pd.DataFrame) -> list[tuple[int, str]]:
-    """Seed and arm of the jobs that have no finished run, seed by seed, so that a study that is stopped has pairs."""
-    done = set(finished[CONFIG]) if len(finished) else set()
+def finished_jobs(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of `runs` that are jobs of the study, under its name, whatever study they were run in."""
+    if CONFIG not in runs:
+        return runs.head(0)
+    arms = {job: arm for arm in study.arms for job in arm.jobs.values()}
+    found = runs[runs[CONFIG].isin(arms)]
+    settings = [arms[job].config.run for job in found[CONFIG]]
+    names = {f"tags.{name}": [getattr(run, name) for run in settings] for name in ("study", "arm", "baseline")}
+    return found.assign(**names)
+
+
+def unfinished_jobs(study: Study, finished: pd.DataFrame) -> list[Job]:
+    """The jobs without a finished run, seed by seed: where a study stops early, its arms still have pairs."""
+    done = set() if finished.empty else set(finished[CONFIG])
     return sorted((seed, arm.option) for arm in study.arms for seed, job in arm.jobs.items() if job not in done)
 
 
-def multiruns(study: Study, jobs: list[tuple[int, str]]) -> list[list[str]]:
-    """The jobs as command lines of `alexnet-exp`; as few as there are different sets of arms that seeds lack."""
-    arms, seeds = defaultdict(list), defaultdict(list)
+def command_lines(study: Study, jobs: list[Job]) -> list[list[str]]:
+    """Sweeps that run the jobs, as arguments of `alexnet-exp`: one for all seeds that lack the same arms."""
+    arms = defaultdict(list)
     for seed, arm in jobs:
         arms[seed].append(arm)
+    seeds = defaultdict(list)
     for seed, lacking in arms.items():
-        seeds[tuple(lacking)].append(str(seed))
+        seeds[",".join(lacking)].append(str(seed))
     return [
-        ["-m", f"seed={','.join(some)}", f"+ablation/{study.name}={','.join(lacking)}", *study.overrides]
+        ["-m", f"seed={','.join(some)}", f"+ablation/{study.name}={lacking}", *study.overrides]
         for lacking, some in seeds.items()
     ]
