@@ -45,7 +45,7 @@ def launch() -> int | str:
     """
     show_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     register_resolvers()
     try:
         app()
@@ -105,5 +105,6 @@ def message(error: Exception) -> str:
     return "\n".join(f"error: {line}" for line in explain(error))
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def terminate(number: int, frame: FrameType | None) -> None:
+    """Handles SIGTERM as SIGINT is handled: contexts are left, and the exit code is 128 + the signal."""
     sys.exit(128 + number)

@@ -122,7 +122,7 @@ def summarize(runs: pd.DataFrame, lower_is_better: bool = False) -> pd.DataFrame
 def _baselines(runs: pd.DataFrame, names: list[str]) -> dict[str, str]:
     """The baseline of each arm: what its runs are tagged with, or one for all where a tag names no arm."""
     if BASELINE_TAG in runs:
-        tagged: dict[str, str] = runs.groupby("arm")[BASELINE_TAG].last().to_dict()
+        tagged = {str(arm): str(baseline) for arm, baseline in runs.groupby("arm")[BASELINE_TAG].last().items()}
         if set(tagged.values()) <= set(names):
             return tagged
     return dict.fromkeys(names, next((name for name in BASELINES if name in names), names[0]))
