@@ -5,9 +5,10 @@ from collections import defaultdict
 import pandas as pd
 
 from alexnet_exp.config.study import Study
+from alexnet_exp.tracking.identity import CONFIG_SHA256
 from alexnet_exp.tracking.query import find_runs, run_filter
 
-CONFIG = "tags.config_sha256"
+CONFIG = f"tags.{CONFIG_SHA256}"
 FINISHED = "attributes.status = 'FINISHED'"
 ALIKE = ("dataset", "model", "strategy")  # tags of runs that take about as long
 Job = tuple[int, str]  # seed and arm
@@ -21,19 +22,23 @@ def runs_alike(experiment_id: str, study: Study) -> pd.DataFrame:
 
 
 def finished_jobs(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """Those of `runs` that are jobs of the study, under its name, whatever study they were run in."""
+    """Those of `runs` that are jobs of the study, under its names, whatever study they were run in.
+
+    A run is there twice where it is the result of two jobs. `job` is the job's `config_sha256`.
+    """
     if CONFIG not in runs:
-        return runs.head(0)
+        return runs.head(0).assign(job="")
     arms = {job: arm for arm in study.arms for job in arm.jobs.values()}
-    found = runs[runs[CONFIG].isin(arms)]
-    settings = [arms[job].config.run for job in found[CONFIG]]
+    found = runs.assign(job=runs[CONFIG].str.split()).explode("job")
+    found = found[found["job"].isin(arms)]
+    settings = [arms[job].config.run for job in found["job"]]
     names = {f"tags.{name}": [getattr(run, name) for run in settings] for name in ("study", "arm", "baseline")}
     return found.assign(**names)
 
 
 def unfinished_jobs(study: Study, finished: pd.DataFrame) -> list[Job]:
     """The jobs without a finished run, seed by seed: where a study stops early, its arms still have pairs."""
-    done = set() if finished.empty else set(finished[CONFIG])
+    done = set(finished["job"])
     return sorted((seed, arm.option) for arm in study.arms for seed, job in arm.jobs.items() if job not in done)
 
 

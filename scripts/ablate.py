@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from alexnet_exp.ablation import CONFIG, Job, command_lines, finished_jobs, runs_alike, unfinished_jobs
+from alexnet_exp.ablation import Job, command_lines, finished_jobs, runs_alike, unfinished_jobs
 from alexnet_exp.cli import MISTAKES, launch, message
 from alexnet_exp.comparison import Question, compare_found, write_report
 from alexnet_exp.config.study import Study, arms_of, compose_study, studies
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     experiment_id = open_store(settings.tracking.uri, settings.tracking.experiment)
     alike = runs_alike(experiment_id, study)
     finished = finished_jobs(study, alike)
-    todo = unfinished_jobs(study, finished)
+    todo = unfinished_jobs(study, finished if settings.run.if_exists == "reuse" else finished.head(0))
     show_plan(study, todo, finished, alike)
     if arguments.dry_run:
         return 0
@@ -88,17 +88,14 @@ def show_plan(study: Study, todo: list[Job], finished: pd.DataFrame, alike: pd.D
     seconds = megabytes = 0.0
     for arm in study.arms:
         lacking = sum(option == arm.option for _, option in todo)
-        own = finished[finished[CONFIG].isin(arm.jobs.values())] if len(finished) else finished
+        own = finished[finished["job"].isin(arm.jobs.values())]
         expected = estimate(arm.config, own, alike)
         table.add_row(
             arm.option, str(len(arm.jobs) - lacking), str(lacking), f"{expected.seconds:.0f}", expected.source
         )
         seconds, megabytes = seconds + lacking * expected.seconds, megabytes + lacking * expected.megabytes
     Console().print(table)
-    print(
-        f"{len(todo)} to run: about {seconds / 60:.0f} minutes one after the other, {megabytes:.0f} MB of results, "
-        f"and of kept activations at most {study.arms[0].config.cache.max_gb:g} GB"
-    )
+    print(f"{len(todo)} to run: about {seconds / 60:.0f} minutes one after the other, {megabytes:.0f} MB of results")
 
 
 def run_jobs(study: Study, todo: list[Job]) -> None:

@@ -14,6 +14,7 @@ from types import TracebackType
 import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
@@ -23,7 +24,7 @@ from alexnet_exp.config.fingerprint import config_sha256, flatten, science
 from alexnet_exp.config.schema import RunWeights
 from alexnet_exp.errors import RunIsLive, TrackingError, TrainingDiverged
 from alexnet_exp.tracking.delivery import ERROR, FAILURE, HEARTBEAT, remove_finished
-from alexnet_exp.tracking.identity import FINGERPRINT, PLACE, earlier_run, place
+from alexnet_exp.tracking.identity import CONFIG_SHA256, FINGERPRINT, PLACE, earlier_run, place
 from alexnet_exp.tracking.journal import Journal, now
 from alexnet_exp.tracking.reach import without_credentials
 from alexnet_exp.tracking.store import short
@@ -39,6 +40,7 @@ SCENARIOS = {
 }
 NONE = "none"  # the value of a tag that has none: MLflow filters by tags that are there
 RUN_LOG = "run.log"
+MOST_NOTED = 50  # configurations in one tag
 UNDELIVERED = (
     "run %s is complete in %s, but its store does not answer (%s); when it does: python scripts/runs.py sync --state %s"
 )
@@ -90,6 +92,7 @@ class TrackedRun:
             if fingerprint:
                 earlier = earlier_run(self._client, self._experiment_id, fingerprint, config.run.if_exists, state)
             if earlier and earlier.info.status == "FINISHED":
+                self._note_reuse(earlier)
                 return Finished(earlier.info.run_id, earlier.data.tags["study"], earlier.data.metrics)
             journal = Journal(state / (earlier.info.run_id if earlier else self._new_run(config, fingerprint, state)))
             try:
@@ -136,6 +139,12 @@ class TrackedRun:
             log.warning(UNDELIVERED, journal.run_id, journal.folder, short(problem), journal.folder.parent)
         else:
             remove_finished(tracker.journal)
+
+    def _note_reuse(self, run: Run) -> None:
+        """Adds the configuration to those that the run is the result of: its data may lie elsewhere by now."""
+        known = run.data.tags.get(CONFIG_SHA256, "").split()
+        if (asked := config_sha256(self._config)) not in known:
+            self._client.set_tag(run.info.run_id, CONFIG_SHA256, " ".join([*known[-MOST_NOTED:], asked]))
 
     def _new_run(self, config: RunConfig, fingerprint: str | None, state: Path) -> str:
         name = config.run.name or f"{config.strategy.name}-{config.dataset.name}-seed{config.seed}"
@@ -218,7 +227,7 @@ def _part_in_study(config: RunConfig) -> dict[str, str]:
         "study": config.run.study or NONE,
         "arm": config.run.arm or NONE,
         "baseline": config.run.baseline or NONE,
-        "config_sha256": config_sha256(config),
+        CONFIG_SHA256: config_sha256(config),
     }
 
 
