@@ -35,13 +35,16 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the plan, run nothing")
     parser.add_argument("--html", type=Path, metavar="FILE", help="the report (default: multirun/STUDY.html)")
     arguments = parser.parse_intermixed_args()
+    again = shlex.join(["python", *sys.argv])
     try:
-        sys.exit(run(arguments))
+        sys.exit(run(arguments, again))
     except MISTAKES as error:
         sys.exit(message(error))
+    finally:
+        show_failures(again)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, again: str) -> int:
     study = planned(arguments)
     settings = study.arms[0].config
     experiment_id = open_store(settings.tracking.uri, settings.tracking.experiment)
@@ -63,10 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         html.parent.mkdir(exist_ok=True)
         html.write_text(write_report(experiment_id, question, arms, comparison), encoding="utf-8")
         print(f"written: {html}")
-    command = shlex.join(["python", *sys.argv])
-    show_failures(command)
     if left:
-        print(f"not finished: {len(left)} of {len(left) + len(finished)}; go on with: {command}")
+        print(f"not finished: {len(left)} of {len(left) + len(finished)}; go on with: {again}")
     return int(bool(left))
 
 

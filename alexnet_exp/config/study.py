@@ -72,7 +72,8 @@ def compose_study(name: str, arms: Sequence[str], seeds: Sequence[int], override
       overrides: Hydra's, of every arm.
 
     Raises:
-      ConfigError: with a line for each thing that is wrong, and the arms that it is wrong in.
+      ConfigError: with a line for each thing that is wrong, and the arms that it is wrong in; also where the overrides
+        make two arms the same.
     """
     _refuse_sweeps(name, overrides)
     composed: list[Arm] = []
@@ -86,7 +87,18 @@ def compose_study(name: str, arms: Sequence[str], seeds: Sequence[int], override
                     errors.setdefault(line, []).append(arm)
     if errors:
         raise ConfigError("\n".join(f"{line} ({_which(found, arms)})" for line, found in errors.items()))
+    _refuse_twins(composed)
     return Study(name, composed, overrides)
+
+
+def _refuse_twins(arms: list[Arm]) -> None:
+    same: dict[frozenset[str], list[str]] = {}
+    for arm in arms:
+        same.setdefault(frozenset(arm.jobs.values()), []).append(arm.option)
+    if twins := [" and ".join(options) for options in same.values() if len(options) > 1]:
+        raise ConfigError(
+            f"overrides: expected settings that leave the arms different. Received: the same in {'; '.join(twins)}"
+        )
 
 
 def _refuse_sweeps(study: str, overrides: list[str]) -> None:
