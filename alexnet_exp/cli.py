@@ -1,10 +1,13 @@
 """The command line: compose, check, hand over, exit code. TensorFlow is imported only when an experiment starts."""
 
+import errno
 import logging
 import os
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -72,7 +75,8 @@ def app(composed: DictConfig) -> float:
         with silent_stderr():
             from alexnet_exp.run import run
 
-        return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
+        with _full_disk_named():
+            return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
             sys.exit(message(error))
@@ -91,6 +95,16 @@ def _failed(cause: str, fail_fast: bool) -> None:
     record_failure(cause)
     if fail_fast:
         sys.exit(1)  # Hydra lets it end the sweep
+
+
+@contextmanager
+def _full_disk_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(f"expected room on the disk. Received: {error}") from None
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:

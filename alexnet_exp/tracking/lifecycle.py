@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -87,7 +88,8 @@ class TrackedRun:
           TrackingError: when the store takes no run, or the state cannot be written.
         """
         state = _state_folder(config)
-        with FileLock(state / ".lock"):  # of two processes that start at once, the second finds the first one's run
+        # of two processes that start at once, the second finds the run of the first
+        with FileLock(state / ".lock"), _store_errors():
             earlier = None
             if fingerprint:
                 earlier = earlier_run(self._client, self._experiment_id, fingerprint, config.run.if_exists, state)
@@ -113,7 +115,8 @@ class TrackedRun:
     ) -> None:
         with self._stack:
             if self._tracker is None and isinstance(error, Exception) and not isinstance(error, TrackingError):
-                self.begin(self._config)
+                with suppress(TrackingError):
+                    self.begin(self._config)
             if self._tracker:
                 self._end(self._tracker, error)
 
@@ -150,13 +153,7 @@ class TrackedRun:
         name = config.run.name or f"{config.strategy.name}-{config.dataset.name}-seed{config.seed}"
         tags = _tags(config) | _part_in_study(self._config) | {PLACE: place(state), HEARTBEAT: str(now())}
         tags |= {FINGERPRINT: fingerprint} if fingerprint else {}
-        try:
-            run = self._client.create_run(self._experiment_id, run_name=name, tags=resolve_tags(tags))
-        except MlflowException as error:
-            store = without_credentials(mlflow.get_tracking_uri())
-            raise TrackingError(
-                f"tracking.uri: expected a store that takes a new run. Received: {store} ({short(error)})"
-            ) from None
+        run = self._client.create_run(self._experiment_id, run_name=name, tags=resolve_tags(tags))
         return str(run.info.run_id)
 
     def _log_config(self, tracker: Tracker, config: RunConfig) -> None:
@@ -196,6 +193,17 @@ class RunLog(MemoryHandler):
         """Of what ends the run; the terminal shows one line."""
         found = (type(error), error, error.__traceback__)
         self.handle(self._logger.makeRecord(__name__, logging.ERROR, __file__, 0, "the run failed", (), found))
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        store = without_credentials(mlflow.get_tracking_uri())
+        raise TrackingError(
+            f"tracking.uri: expected a store that takes a new run. Received: {store} ({short(error)})"
+        ) from None
 
 
 def _state_folder(config: RunConfig) -> Path:

@@ -93,7 +93,10 @@ def test_the_place_of_the_data_and_of_the_weights_tells_jobs_apart() -> None:
     [
         (["seed=1"], "overrides: expected settings that every job of the study shares.*Received: seed=1"),
         (["training.epochs=1,2"], r"overrides: .*Received: training\.epochs=1,2"),
-        (["model.norm.kind=none", "model.norm.position=after_pool", "model.norm.layers=[]"], "the same in none and after"),
+        (
+            ["model.norm.kind=none", "model.norm.position=after_pool", "model.norm.layers=[]"],
+            "the same in none and after",
+        ),
         (["+ablation/lrn=none"], r"overrides: .*Received: \+ablation/lrn=none"),
         (["model=alexnt"], r"^model: unknown option\. Options: alexnet, .*Received: alexnt \(every arm\)$"),
         (
