@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -161,18 +162,13 @@ def test_a_killed_study_goes_on_with_what_is_missing(store: str, tmp_path: Path)
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stderr == ""
 
 
-@pytest.mark.faults
-def test_with_fail_fast_a_failing_job_ends_the_sweep(store: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "alexnet_exp", "-m", *TINY, "dataset.limit_per_class=20", "run.study=s"]
-    sweep = [*command, "optimizer.learning_rate=1e20,0.001"]
-    fast = subprocess.run([*sweep, "run.fail_fast=true"], cwd=tmp_path, capture_output=True, text=True)
-    slow = subprocess.run(sweep, cwd=tmp_path, capture_output=True, text=True)
-    mlflow.set_tracking_uri(store)
-    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    assert (fast.returncode, slow.returncode) == (1, 1)
-    assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED", "FINISHED"]
-    for done in (fast, slow):
-        assert "failed jobs: 1" in done.stderr
-        assert "the loss stays finite" in done.stderr
-        assert "again, without what is finished: alexnet-exp -m" in done.stderr
-        assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(("fail_fast", "failed"), [("false", 2), ("true", 1)])
+def test_a_sweep_ends_with_a_table_of_what_failed(tmp_path: Path, fail_fast: str, failed: int) -> None:
+    words = ["-m", "+ablation/pooling=glob(*)", "training.epochs=0", f"run.fail_fast={fail_fast}"]
+    done = subprocess.run([sys.executable, "-m", "alexnet_exp", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"failed jobs: {failed}" in done.stderr
+    assert "+ablation/pooling=overlapping" in done.stderr
+    assert ("+ablation/pooling=plain" in done.stderr) == (failed == 2)
+    assert done.stderr.endswith(f"again, without what is finished: {shlex.join(['alexnet-exp', *words])}\n")
+    assert "Traceback" not in done.stderr
