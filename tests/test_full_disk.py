@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from alexnet_exp.errors import TrackingError
 from alexnet_exp.run import run
 from alexnet_exp.training.checkpoint import Checkpoints
 from tests.conftest import Compose
@@ -35,7 +36,7 @@ def test_a_run_whose_state_finds_no_room_is_failed_with_that_cause(
 ) -> None:
     """16 kB take no journal, 64 kB no checkpoint, 300 kB no model."""
     state = disk(kilobytes)
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises((OSError, TrackingError), match="No space left on device"):
         run(tiny(f"paths.state={state}", "training.epochs=2", "tracking.flush_seconds=2"), [])
     (found,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert found.info.status == "FAILED"
