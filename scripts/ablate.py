@@ -96,7 +96,8 @@ def show_plan(study: Study, todo: list[Job], finished: pd.DataFrame, alike: pd.D
         )
         seconds, megabytes = seconds + lacking * expected.seconds, megabytes + lacking * expected.megabytes
     Console().print(table)
-    print(f"{len(todo)} to run: about {seconds / 60:.0f} minutes one after the other, {megabytes:.0f} MB of results")
+    duration = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+    print(f"{len(todo)} to run: about {duration} one after the other, {megabytes:.0f} MB of results")
 
 
 def run_jobs(study: Study, todo: list[Job]) -> None:
