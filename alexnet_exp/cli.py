@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,35 +14,55 @@ from typing import Any
 import hydra
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from alexnet_exp.config import config_from
-from alexnet_exp.config.compose import CONF
+from alexnet_exp.config.compose import CONF, plain
+from alexnet_exp.config.explain import explain
+from alexnet_exp.config.resolvers import register_resolvers
 from alexnet_exp.console import one_line_a_run, silent_stderr
-from alexnet_exp.errors import ConfigError, UserError
+from alexnet_exp.errors import ConfigError, UserError, one_line
+from alexnet_exp.sweep import failures, record_failure, show_failures
 from alexnet_exp.tracking.reach import check_reachable
 
 log = logging.getLogger(__name__)
-LAYER_TABLES = ("model.conv.", "model.dense.", "model.dropout.rates.")
+MISTAKES = (UserError, HydraException, OmegaConfBaseException)  # of a user, shown without a traceback
 
 
 def main() -> None:
     """Runs `alexnet-exp`. A user's mistake is shown in one line each, with exit code 1."""
+    try:
+        code = launch()
+    finally:
+        show_failures(shlex.join(["alexnet-exp", *sys.argv[1:]]))
+    sys.exit(code)
+
+
+def launch() -> int | str:
+    """Runs the jobs of the command line; returns the exit code, or what to say with exit code 1.
+
+    Raises:
+      SystemExit: when a signal ends it, or with `run.fail_fast` a failing job.
+    """
     show_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
     signal.signal(signal.SIGTERM, terminate)
+    register_resolvers()
     try:
         app()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        if show_traceback:
-            raise
-        sys.exit(message(error))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        if failures():  # of the jobs of a sweep; each told of its own
+            return 1
+        if show_traceback or not isinstance(error, MISTAKES):
+            raise
+        return message(error)
+    return 0
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
@@ -62,12 +83,21 @@ def app(composed: DictConfig) -> float:
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
             sys.exit(message(error))
-        log.error("job %s failed: %s", HydraConfig.get().job.num, "; ".join(_lines(error)))
+        cause = "; ".join(explain(error))
+        log.error("job %s failed: %s", HydraConfig.get().job.num, cause)
+        _failed(cause, composed.run.fail_fast)
         raise
-    except Exception:
+    except Exception as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             log.exception("job %s failed", HydraConfig.get().job.num)
+            _failed(f"{type(error).__name__}: {one_line(error)}", composed.run.fail_fast)
         raise
+
+
+def _failed(cause: str, fail_fast: bool) -> None:
+    record_failure(cause)
+    if fail_fast:
+        sys.exit(1)  # Hydra lets it end the sweep
 
 
 @contextmanager
@@ -90,31 +120,14 @@ def _prepare_terminal(settings: HydraConf) -> None:
 
 def _plain(composed: DictConfig) -> dict[str, Any]:
     try:
-        return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+        return plain(composed)
     except OmegaConfBaseException as error:
-        raise ConfigError("; ".join(_lines(error))) from None
+        raise ConfigError("; ".join(explain(error))) from None
 
 
 def message(error: Exception) -> str:
     """A user's mistake, ours or one that Hydra found, in lines that start with `error: `."""
-    return "\n".join(f"error: {line}" for line in _lines(error))
-
-
-def _lines(error: Exception) -> list[str]:
-    """What to tell the user, with the options where a name is unknown."""
-    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
-        group, _, received = error.missing_cfg_file.rpartition("/")
-        return [f"{group}: unknown option. Options: {', '.join(error.options)}. Received: {received}"]
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    if isinstance(cause, MissingMandatoryValue):
-        return [f"{cause.full_key}: a value is required, {cause.full_key}=<value>. Received: none"]
-    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
-        options = ", ".join(str(key) for key in cause.parent_node)
-        key = str(cause.full_key)
-        hint = f" (+{key}=... adds a layer)" if key.startswith(LAYER_TABLES) else ""
-        return [f"{key}: unknown option. Options: {options}. Received: {cause.key}{hint}"]
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines if isinstance(error, ConfigError) else [" ".join(lines)]
+    return "\n".join(f"error: {line}" for line in explain(error))
 
 
 def terminate(number: int, frame: FrameType | None) -> None:

@@ -60,6 +60,11 @@ def compare_runs(experiment_id: str, question: Question) -> tuple[Arms, Comparis
         raise UserError(f"expected runs to compare. Received: none with {wanted or 'this experiment'}")
     if missing := sorted(set(question.run_ids) - set(found["run_id"])):
         raise UserError(f"--runs: expected ids of runs in the experiment. Received: {', '.join(missing)}")
+    return compare_found(found, question)
+
+
+def compare_found(found: pd.DataFrame, question: Question) -> tuple[Arms, Comparison]:
+    """Compares the arms of runs that are selected already, as `query.find_runs` gives them."""
     arms = sort_into_arms(found, question.group_by, question.pair_by, question.metric)
     baseline = question.baseline
     if baseline is None and question.group_by == RUN and question.run_ids:

@@ -1,6 +1,7 @@
 """Looks after runs.
 
 python scripts/runs.py list [STUDY]     every run with its status; stale: it says RUNNING, but has no process
+python scripts/runs.py watch STUDY      how far the arms of a study are, and what runs; until Ctrl-C
 python scripts/runs.py stale            ends the stale ones as KILLED
 python scripts/runs.py resume STUDY     resumes what has not finished in a study, one run after the other
 python scripts/runs.py clean            removes the journals, checkpoints and caches that no run needs any more
@@ -37,6 +38,7 @@ from alexnet_exp.tracking.upkeep import (
     unfinished,
 )
 from alexnet_exp.training.activation_store import ActivationStore
+from alexnet_exp.watch import watch
 
 COLUMNS = {
     "run": "run_id",
@@ -54,10 +56,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     state = Path(config.paths.state)
     commands = parser.add_subparsers(required=True)
-    for name, run in {"list": show, "stale": end_all_stale, "resume": resume, "clean": clean, "sync": deliver}.items():
+    for name, run in {
+        "list": show,
+        "watch": follow,
+        "stale": end_all_stale,
+        "resume": resume,
+        "clean": clean,
+        "sync": deliver,
+    }.items():
         command = commands.add_parser(name)
         command.add_argument("--state", type=Path, default=state, help="folder of journals (%(default)s)")
-        if name in ("list", "resume"):
+        if name in ("list", "watch", "resume"):
             command.add_argument("study", nargs="?" if name == "list" else None)
         command.set_defaults(run=run)
     arguments = parser.parse_args()
@@ -81,6 +90,11 @@ def show(arguments: argparse.Namespace, config: RunConfig) -> None:
         table.add_row(started, *(_text(run.get(column)) for column in COLUMNS.values()))
     Console().print(table)
     print(", ".join(f"{count} {status}" for status, count in runs["status"].value_counts().items()))
+
+
+def follow(arguments: argparse.Namespace, config: RunConfig) -> None:
+    experiment_id = _experiment(config)
+    watch(lambda: list_runs(experiment_id, arguments.state, arguments.study), Console())
 
 
 def end_all_stale(arguments: argparse.Namespace, config: RunConfig) -> None:

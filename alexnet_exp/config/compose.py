@@ -1,11 +1,13 @@
 """Composition by Hydra outside of the command line. What loads a logged model does not need it, nor Hydra."""
 
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from alexnet_exp.config.load import config_from
+from alexnet_exp.config.resolvers import register_resolvers
 from alexnet_exp.config.schema import RunConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -14,5 +16,10 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 def compose_config(overrides: list[str]) -> RunConfig:
     """Composes and checks a configuration outside of the command line: `compose_config(["model=alexnet"])`."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose("config", overrides=overrides)
-    return config_from(OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+        return config_from(plain(compose("config", overrides=overrides)))
+
+
+def plain(composed: DictConfig) -> dict[str, Any]:
+    """What Hydra composed as dicts, lists and scalars, without interpolations."""
+    register_resolvers()
+    return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[return-value]

@@ -7,10 +7,11 @@ from alexnet_exp.config.load import to_dict
 from alexnet_exp.config.schema import RunConfig
 
 NOT_SCIENCE = ("run", "tracking", "paths")
-# Where data and weights lie, and which of them are refused: what is in them has digests of its own.
+# Where data and weights lie, and which of them are refused or not read: what is in them has digests of its own.
 NOT_CONTENT = {
     "dataset": ("root", "on_bad_image", "on_leak", "near_duplicates", "limits"),
     "weights": ("name", "kind", "path", "url", "checksum", "models", "run_id"),
+    "strategy": ("ignore_weights",),
 }
 
 
@@ -21,6 +22,12 @@ def science(config: RunConfig) -> dict[str, Any]:
         sections[section] = {key: value for key, value in sections[section].items() if key not in keys}
     del sections["evaluation"]["batch_size"], sections["cache"]["max_gb"]
     return sections
+
+
+def config_sha256(config: RunConfig) -> str:
+    """SHA-256 over the scientific configuration and the places of data and weights: known before they are read."""
+    weights = {key: value for key, value in to_dict(config.weights).items() if key in ("name", "path", "run_id")}
+    return json_sha256({"config": science(config), "dataset": config.dataset.root, "weights": weights})
 
 
 def fingerprint(config: RunConfig, dataset_sha256: str, weights_sha256: str | None) -> str:

@@ -1,12 +1,12 @@
 """From Hydra's composed mapping to a checked `RunConfig`; every error at once, one line each."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from alexnet_exp.config.checks import cross_field_errors
-from alexnet_exp.config.schema import RunConfig
+from alexnet_exp.config.schema import NoWeights, RunConfig, Scratch
 from alexnet_exp.errors import ConfigError
 
 QUOTE = "'"  # around names in messages of pydantic
@@ -25,6 +25,8 @@ def config_from(mapping: dict[str, Any]) -> RunConfig:
         config = TypeAdapter(RunConfig).validate_python(mapping)
     except ValidationError as error:
         raise ConfigError("\n".join(_line(detail) for detail in error.errors())) from None
+    if isinstance(config.strategy, Scratch) and config.strategy.ignore_weights:
+        config = replace(config, weights=NoWeights(name="none", kind="none"))
     if errors := cross_field_errors(config):
         raise ConfigError("\n".join(errors))
     return config

@@ -18,6 +18,8 @@ FEWEST_PAIRS = 3  # two leave the t test one degree of freedom
 MOST_SINGLE_RUNS = 20  # whose predictions are read
 LOWER_IS_BETTER = ("loss", "ece", "seconds", "parameters")
 BASELINES = ("baseline", "none")  # taken where the user names none
+BASELINE_TAG = "tags.baseline"
+SEVERAL = "its baseline"
 BETTER, WORSE, NOT_SHOWN, TOO_SMALL = "better", "worse", "not shown", "n too small"
 ALONE = "one run an arm: the test examples tell these networks apart, not the settings; for that it takes several seeds"
 
@@ -28,10 +30,10 @@ class Comparison:
 
     Attributes:
       metric: what is compared.
-      baseline: the arm that the others are compared with.
+      baseline: the arm that the others are compared with; `its baseline` where they have several.
       unit: what pairs the arms, as a rule `seed`; `test example` between single runs.
       arms: a row for each arm, best mean first, see `summarize`.
-      effects: a row for each other arm in the same order: `pairs`, `difference` to the baseline with its interval `low`
+      effects: a row for each other arm in the same order: its `baseline`, `pairs`, `difference` with its interval `low`
         and `high`, `p`, `p_holm`, `shows` (where none is shown: the smallest difference that would be significant with
         these pairs and this spread, at Holm's strictest level) and `verdict`. What the pairs cannot give is NaN.
       notes: what a reader must know to read the numbers, a sentence each.
@@ -55,7 +57,8 @@ def compare(
 
     Args:
       arms: the runs that count.
-      baseline: an arm; None takes `baseline` or `none` where there is such an arm, else the first by name.
+      baseline: an arm; None takes those that the runs are tagged with, else `baseline` or `none` where there is such an
+        arm, else the first by name.
       predictions: of single runs (see `of_single_runs`), by run id: `id`, `label`, `prediction` of each test example.
 
     Raises:
@@ -64,15 +67,19 @@ def compare(
     lower_is_better = any(word in arms.metric for word in LOWER_IS_BETTER)
     table = summarize(arms.runs, lower_is_better)
     names = sorted(table.index)
-    baseline = baseline or next((name for name in BASELINES if name in names), names[0])
-    if baseline not in names:
+    if baseline is not None and baseline not in names:
         raise UserError(f"--baseline: expected an arm. Options: {listed(names, 60)}. Received: {baseline}")
-    others = [name for name in table.index if name != baseline]
+    baseline_of = dict.fromkeys(names, baseline) if baseline else _baselines(arms.runs, names)
+    baselines = sorted(set(baseline_of.values()))
+    baseline = baselines[0] if len(baselines) == 1 else SEVERAL
+    others = [name for name in table.index if name != baseline_of[name]]
+    pairs = {name: baseline_of[name] for name in others}
     if predictions is None:
-        effects, notes = _effects_over_seeds(arms.runs, arms.unit, baseline, others)
+        effects, notes = _effects_over_seeds(arms.runs, arms.unit, pairs)
     else:
-        effects, notes = _effects_over_examples(arms.runs, baseline, others, predictions)
+        effects, notes = _effects_over_examples(arms.runs, pairs, predictions)
     rows = _verdicts(pd.DataFrame([asdict(effect) for effect in effects], index=others), lower_is_better)
+    rows.insert(0, "baseline", pd.Series(pairs, dtype=str))
     if flat := [name for name, row in table.iterrows() if row["n"] > 1 and np.isnan(row["low"])]:
         notes.append(f"the same {arms.metric} for every {arms.unit}, so no interval: {listed(flat)}")
     if small := [name for name in others if rows["verdict"][name] == TOO_SMALL]:
@@ -112,30 +119,41 @@ def summarize(runs: pd.DataFrame, lower_is_better: bool = False) -> pd.DataFrame
     return table.sort_values("mean", ascending=lower_is_better, kind="stable")
 
 
+def _baselines(runs: pd.DataFrame, names: list[str]) -> dict[str, str]:
+    """The baseline of each arm: what its runs are tagged with, or one for all where a tag names no arm."""
+    if BASELINE_TAG in runs:
+        tagged = {str(arm): str(baseline) for arm, baseline in runs.groupby("arm")[BASELINE_TAG].last().items()}
+        if set(tagged.values()) <= set(names):
+            return tagged
+    return dict.fromkeys(names, next((name for name in BASELINES if name in names), names[0]))
+
+
 def _effects_over_seeds(
-    runs: pd.DataFrame, unit: str, baseline: str, others: list[str]
+    runs: pd.DataFrame, unit: str, baseline_of: Mapping[str, str]
 ) -> tuple[list[Effect], list[str]]:
     wide = runs.pivot_table(index="seed", columns="arm", values="value", aggfunc="mean")
     effects, notes = [], []
-    for arm in others:
+    for arm, baseline in baseline_of.items():
         both = wide[[arm, baseline]].dropna()
         effects.append(over_seeds(both[arm].to_numpy(), both[baseline].to_numpy()))
         if alone := sorted(set(wide[[arm, baseline]].dropna(how="all").index) - set(both.index)):
             notes.append(f"{arm}: {len(both)} pairs with {baseline}; {unit} {listed(alone)} is in one of the two alone")
     if len(notes) > 10:
-        notes = [*notes[:10], f"and {len(notes) - 10} more arms have other {unit}s than {baseline}"]
-    constant = [arm for arm, effect in zip(others, effects, strict=True) if effect.pairs > 1 and np.isnan(effect.error)]
+        notes = [*notes[:10], f"and {len(notes) - 10} more arms have other {unit}s than their baseline"]
+    constant = [
+        arm for arm, effect in zip(baseline_of, effects, strict=True) if effect.pairs > 1 and np.isnan(effect.error)
+    ]
     if constant:
         notes.append(f"every pair differs by the same amount, so the t test does not apply: {listed(constant)}")
     return effects, notes
 
 
 def _effects_over_examples(
-    runs: pd.DataFrame, baseline: str, others: list[str], predictions: Mapping[str, pd.DataFrame]
+    runs: pd.DataFrame, baseline_of: Mapping[str, str], predictions: Mapping[str, pd.DataFrame]
 ) -> tuple[list[Effect], list[str]]:
     run_of = dict(zip(runs["arm"], runs["run_id"], strict=True))
     effects, notes = [], [ALONE]
-    for arm in others:
+    for arm, baseline in baseline_of.items():
         if missing := [name for name in (arm, baseline) if run_of[name] not in predictions]:
             effects.append(Effect(0))
             notes.append(f"{arm}: not tested, no stored predictions of {', '.join(missing)}")

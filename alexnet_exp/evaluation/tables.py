@@ -43,10 +43,11 @@ def sheets(comparison: Comparison) -> list[Sheet]:
     first = Sheet(f"{comparison.metric} by arm", header, arms)
     if comparison.effects.empty:
         return [first]
+    several = comparison.effects["baseline"].nunique() > 1
     with_shows = bool(comparison.effects["shows"].notna().any())
     effects = [
         [
-            str(arm),
+            f"{arm} to {row['baseline']}" if several else str(arm),
             f"{row['pairs']:.0f}",
             number(row["difference"], signed=True),
             _interval(row, signed=True),

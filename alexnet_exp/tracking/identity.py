@@ -11,6 +11,7 @@ from alexnet_exp.tracking.delivery import HEARTBEAT, HEARTBEAT_SECONDS, deliver,
 from alexnet_exp.tracking.journal import Journal, now
 
 FINGERPRINT, PLACE = "fingerprint", "place"  # tags
+CONFIG_SHA256 = "config_sha256"  # the tag with the configurations, a word each, that a run is the result of
 STALE_SECONDS = 5 * HEARTBEAT_SECONDS  # without a sign of life: a run on another machine counts as dead
 MOST_TWINS = 100
 

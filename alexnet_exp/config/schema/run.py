@@ -21,16 +21,20 @@ class EvaluationConfig:
 
 @frozen
 class RunSettings:
-    """What the run is called in MLflow, and what becomes of an earlier run of the same experiment.
+    """What the run is called in MLflow, and its part in a sweep.
 
     Attributes:
-      if_exists: `reuse` returns the result of a finished one and resumes another one; `resume` resumes, but repeats a
-        finished one; `rerun` always begins a new run.
+      baseline: the arm that this one is compared with.
+      fail_fast: whether a failing job ends the sweep.
+      if_exists: an earlier run of the same experiment: `reuse` returns the result of a finished one and resumes another
+        one; `resume` resumes, but repeats a finished one; `rerun` always begins a new run.
     """
 
     name: str | None
     study: str | None
     arm: str | None
+    baseline: str | None
+    fail_fast: bool
     if_exists: Literal["reuse", "resume", "rerun"]
 
 

@@ -47,9 +47,13 @@ WeightsConfig = Annotated[NoWeights | FileWeights | RunWeights, Field(discrimina
 
 @frozen
 class Scratch:
-    """All layers train from random initialisation."""
+    """All layers train from random initialisation.
+
+    `ignore_weights`: whether `weights` is that of the other arms of a study; without it, weights are a mistake.
+    """
 
     name: Literal["scratch"]
+    ignore_weights: bool
 
 
 @frozen

@@ -1,0 +1,25 @@
+"""What Hydra and OmegaConf say about a configuration, in the words of this project."""
+
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from alexnet_exp.errors import ConfigError, one_line
+
+LAYER_TABLES = ("model.conv.", "model.dense.", "model.dropout.rates.")
+
+
+def explain(error: Exception) -> list[str]:
+    """What to tell the user, with the options where a name is unknown; a line for each mistake."""
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, received = error.missing_cfg_file.rpartition("/")
+        return [f"{group}: unknown option. Options: {', '.join(error.options)}. Received: {received}"]
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if isinstance(cause, MissingMandatoryValue):
+        return [f"{cause.full_key}: a value is required, {cause.full_key}=<value>. Received: none"]
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
+        options = ", ".join(str(key) for key in cause.parent_node)
+        key = str(cause.full_key)
+        hint = f" (+{key}=... adds a layer)" if key.startswith(LAYER_TABLES) else ""
+        return [f"{key}: unknown option. Options: {options}. Received: {cause.key}{hint}"]
+    return str(error).splitlines() if isinstance(error, ConfigError) else [one_line(error)]

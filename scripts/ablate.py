@@ -1,0 +1,117 @@
+"""Runs an ablation study of conf/ablation and compares its arms: python scripts/ablate.py STUDY [--seeds N] [overrides]
+
+What has finished already is not run again: the same command goes on where it was stopped.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from alexnet_exp.ablation import Job, command_lines, finished_jobs, runs_alike, unfinished_jobs
+from alexnet_exp.cli import MISTAKES, launch, message
+from alexnet_exp.comparison import Question, compare_found, write_report
+from alexnet_exp.config.study import Study, arms_of, compose_study, studies
+from alexnet_exp.errors import UserError
+from alexnet_exp.estimate import estimate
+from alexnet_exp.evaluation.tables import show
+from alexnet_exp.sweep import show_failures
+from alexnet_exp.tracking.store import open_store
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run an ablation study and compare its arms.")
+    parser.add_argument("study", metavar="STUDY", help=", ".join(studies()))
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra's, for every arm: dataset=cifar10")
+    parser.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="each arm runs with seeds 0 to N-1 (%(default)s)"
+    )
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="these alone")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan, run nothing")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="the report (default: multirun/STUDY.html)")
+    arguments = parser.parse_intermixed_args()
+    again = shlex.join(["python", *sys.argv])
+    try:
+        sys.exit(run(arguments, again))
+    except MISTAKES as error:
+        sys.exit(message(error))
+    finally:
+        show_failures(again)
+
+
+def run(arguments: argparse.Namespace, again: str) -> int:
+    study = planned(arguments)
+    settings = study.arms[0].config
+    experiment_id = open_store(settings.tracking.uri, settings.tracking.experiment)
+    alike = runs_alike(experiment_id, study)
+    finished = finished_jobs(study, alike)
+    todo = unfinished_jobs(study, finished if settings.run.if_exists == "reuse" else finished.head(0))
+    show_plan(study, todo, finished, alike)
+    if arguments.dry_run:
+        return 0
+    run_jobs(study, todo)
+
+    finished = finished_jobs(study, runs_alike(experiment_id, study))
+    left = unfinished_jobs(study, finished)
+    if len(finished):
+        question = Question(study=settings.run.study)
+        arms, comparison = compare_found(finished, question)
+        show(comparison)
+        html = arguments.html or Path("multirun") / f"{study.name}.html"
+        html.parent.mkdir(exist_ok=True)
+        html.write_text(write_report(experiment_id, question, arms, comparison), encoding="utf-8")
+        print(f"written: {html}")
+    if left:
+        print(f"not finished: {len(left)} of {len(left) + len(finished)}; go on with: {again}")
+    return int(bool(left))
+
+
+def planned(arguments: argparse.Namespace) -> Study:
+    options = arms_of(arguments.study)
+    if arguments.seeds < 1:
+        raise UserError(f"--seeds: expected at least 1. Received: {arguments.seeds}")
+    if unknown := [arm for arm in arguments.arms or [] if arm not in options]:
+        raise UserError(
+            f"--arms: expected arms of {arguments.study}. Options: {', '.join(options)}. Received: {unknown[0]}"
+        )
+    return compose_study(arguments.study, arguments.arms or options, range(arguments.seeds), arguments.overrides)
+
+
+def show_plan(study: Study, todo: list[Job], finished: pd.DataFrame, alike: pd.DataFrame) -> None:
+    table = Table(title=f"study {study.name}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("arm", "finished", "to run", "seconds each", "estimated from"):
+        table.add_column(column, justify="left" if column in ("arm", "estimated from") else "right", overflow="fold")
+    seconds = megabytes = 0.0
+    for arm in study.arms:
+        lacking = sum(option == arm.option for _, option in todo)
+        own = finished[finished["job"].isin(arm.jobs.values())]
+        expected = estimate(arm.config, own, alike)
+        table.add_row(
+            arm.option, str(len(arm.jobs) - lacking), str(lacking), f"{expected.seconds:.0f}", expected.source
+        )
+        seconds, megabytes = seconds + lacking * expected.seconds, megabytes + lacking * expected.megabytes
+    Console().print(table)
+    duration = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+    print(f"{len(todo)} to run: about {duration} one after the other, {megabytes:.0f} MB of results")
+
+
+def run_jobs(study: Study, todo: list[Job]) -> None:
+    """Through Hydra, in this process: a signal reaches the job that runs, and TensorFlow is imported once."""
+    kept = sys.argv
+    try:
+        for arguments in command_lines(study, todo):
+            sys.argv = ["alexnet-exp", *arguments]
+            print(f"$ {shlex.join(sys.argv)}", flush=True)
+            if isinstance(said := launch(), str):
+                sys.stderr.write(f"{said}\n")
+    finally:
+        sys.argv = kept
+
+
+if __name__ == "__main__":
+    main()
