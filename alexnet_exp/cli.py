@@ -4,16 +4,19 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from hydra.types import RunMode
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from alexnet_exp import tuning
 from alexnet_exp.config import config_from
 from alexnet_exp.config.compose import CONF
 from alexnet_exp.console import silent_stderr
@@ -21,6 +24,12 @@ from alexnet_exp.errors import ConfigError, UserError
 from alexnet_exp.tracking.reach import check_reachable
 
 log = logging.getLogger(__name__)
+EXTRAS = {
+    "'hydra/launcher/joblib'": "joblib",
+    "'hydra/launcher/submitit_slurm'": "slurm",
+    "'hydra/launcher/ray'": "ray",
+    "'optuna.samplers.": "optuna",
+}  # what Hydra does not find, and the extra of pyproject.toml that brings it
 LAYER_TABLES = ("model.conv.", "model.dense.", "model.dropout.rates.")
 
 
@@ -28,7 +37,6 @@ def main() -> None:
     """Runs `alexnet-exp`. A user's mistake is shown in one line each, with exit code 1."""
     show_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
-    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -42,25 +50,41 @@ def main() -> None:
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def app(composed: DictConfig) -> float:
-    """One job: checks the composed configuration and runs the experiment; returns val accuracy, for sweepers."""
+    """One job: checks the composed configuration and runs the experiment; returns val accuracy, for sweepers.
+
+    Launchers call it in processes of their own: what it needs of one, it prepares, and what it raises can be pickled.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         config = config_from(_plain(composed))
         check_reachable(config.tracking.uri)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with silent_stderr():
-            from alexnet_exp.run import run
+            from alexnet_exp.run import Pruned, run
 
-        return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
+        try:
+            return run(config, list(HydraConfig.get().overrides.task), _is_hopeless(config.run.trial)).val_accuracy
+        except Pruned as pruned:
+            return pruned.val_accuracy
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
             sys.exit(message(error))
         log.error("job %s failed: %s", HydraConfig.get().job.num, "; ".join(_lines(error)))
         raise
-    except Exception:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            log.exception("job %s failed", HydraConfig.get().job.num)
-        raise
+    except Exception as error:
+        if HydraConfig.get().mode == RunMode.RUN:
+            raise
+        log.exception("job %s failed", HydraConfig.get().job.num)
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
+
+
+def _is_hopeless(trial: int | None) -> Callable[[int, float], bool] | None:
+    """What a trial of Optuna asks after each epoch; None for any other job."""
+    if trial is None or HydraConfig.get().mode == RunMode.RUN:
+        return None
+    sweeper = HydraConfig.get().sweeper
+    return tuning.watched(sweeper.study, sweeper.storage, trial, instantiate(sweeper.pruner))
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:
@@ -77,6 +101,10 @@ def message(error: Exception) -> str:
 
 def _lines(error: Exception) -> list[str]:
     """What to tell the user, with the options where a name is unknown."""
+    if isinstance(error, MissingConfigException | InstantiationException):
+        for name, extra in EXTRAS.items():
+            if name in str(error):
+                return [f"{name}: expected the extra `{extra}`, pip install -e '.[{extra}]'. Received: none"]
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, received = error.missing_cfg_file.rpartition("/")
         return [f"{group}: unknown option. Options: {', '.join(error.options)}. Received: {received}"]

@@ -26,6 +26,7 @@ class RunSettings:
     name: str | None
     study: str | None
     arm: str | None
+    trial: int | None
 
 
 @frozen
