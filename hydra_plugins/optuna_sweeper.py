@@ -49,7 +49,7 @@ class OptunaSweeper(Sweeper):
         space = {one.get_key_element(): _distribution(one) for one in overrides if one.is_sweep_override()}
         self.validate_batch_is_legal([[*fixed, *(f"{name}={_any_of(values)}" for name, values in space.items())]])
         with tuning.opened(self.study, self.storage, self.sampler) as study:
-            while left := max(0, self.n_trials - len(tuning.settled(study))):
+            while (left := self.n_trials - len(tuning.settled(study))) > 0:
                 self._try([study.ask(space) for _ in range(min(left, self.n_jobs))], study, fixed, space)
             _sum_up(study)
 
