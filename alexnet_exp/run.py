@@ -73,6 +73,8 @@ def run(config: RunConfig, overrides: list[str], is_hopeless: Callable[[int, flo
             fingerprint=fingerprint(config, splits.fingerprint, pretrained.content_sha256 if pretrained else None),
             dataset_sha256=splits.fingerprint,
         )
+        if config.run.trial is not None:
+            tracker.tag(trial=config.run.trial)
         if pretrained:
             tracker.tag(weights_sha256=pretrained.sha256)
         if pretrained and pretrained.metadata:

@@ -234,8 +234,6 @@ def _tags(config: RunConfig) -> dict[str, str]:
     }
     if isinstance(config.weights, RunWeights):
         tags["weights_run_id"] = config.weights.run_id
-    if config.run.trial is not None:
-        tags["trial"] = str(config.run.trial)
     return tags | _git_state()
 
 
