@@ -37,6 +37,7 @@ def main() -> None:
     """Runs `alexnet-exp`. A user's mistake is shown in one line each, with exit code 1."""
     show_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -52,7 +53,7 @@ def main() -> None:
 def app(composed: DictConfig) -> float:
     """One job: checks the composed configuration and runs the experiment; returns val accuracy, for sweepers.
 
-    Launchers call it in processes of their own: what it needs of one, it prepares, and what it raises can be pickled.
+    Launchers call it in processes of their own, and pickle what it raises.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
