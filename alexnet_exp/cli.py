@@ -1,10 +1,12 @@
 """The command line: compose, check, hand over, exit code. TensorFlow is imported only when an experiment starts."""
 
+import errno
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -65,7 +67,8 @@ def app(composed: DictConfig) -> float:
             from alexnet_exp.run import Pruned, run
 
         try:
-            return run(config, list(HydraConfig.get().overrides.task), _is_hopeless(config.run.trial)).val_accuracy
+            with _full_disk_named():
+                return run(config, list(HydraConfig.get().overrides.task), _is_hopeless(config.run.trial)).val_accuracy
         except Pruned as pruned:
             return pruned.val_accuracy
     except UserError as error:
@@ -86,6 +89,16 @@ def _is_hopeless(trial: int | None) -> Callable[[int, float], bool] | None:
         return None
     sweeper = HydraConfig.get().sweeper
     return tuning.watched(sweeper.study, sweeper.storage, trial, instantiate(sweeper.pruner))
+
+
+@contextmanager
+def _full_disk_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(f"expected room on the disk. Received: {error}") from None
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:
