@@ -60,6 +60,7 @@ def check_runs(store: str, killed: int = 0) -> list[Run]:
     assert {rate for rate, run in ended.items() if run.info.status == "FINISHED"} == {*RATES} - {1e20}
     failed = ended[1e20]
     assert failed.info.status == "FAILED"
+    assert failed.data.tags["failure"] == "diverged"
     assert "the loss stays finite" in failed.data.tags["error"]
     return runs
 
