@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -16,9 +16,11 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from alexnet_exp import tuning
 from alexnet_exp.config import config_from
 from alexnet_exp.config.compose import CONF, plain
 from alexnet_exp.config.explain import explain
@@ -67,7 +69,11 @@ def launch() -> int | str:
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def app(composed: DictConfig) -> float:
-    """One job: checks the composed configuration and runs the experiment; returns val accuracy, for sweepers."""
+    """One job: checks the composed configuration and runs the experiment; returns val accuracy, for sweepers.
+
+    Launchers call it in processes of their own, and pickle what it raises.
+    """
+    signal.signal(signal.SIGTERM, terminate)
     _prepare_terminal(HydraConfig.get())
     try:
         config = config_from(_plain(composed))
@@ -76,10 +82,13 @@ def app(composed: DictConfig) -> float:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with silent_stderr():
-            from alexnet_exp.run import run
+            from alexnet_exp.run import Pruned, run
 
-        with _full_disk_named():
-            return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
+        try:
+            with _full_disk_named():
+                return run(config, list(HydraConfig.get().overrides.task), _is_hopeless(config.run.trial)).val_accuracy
+        except Pruned as pruned:
+            return pruned.val_accuracy
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
             sys.exit(message(error))
@@ -88,10 +97,20 @@ def app(composed: DictConfig) -> float:
         _failed(cause, composed.run.fail_fast)
         raise
     except Exception as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            log.exception("job %s failed", HydraConfig.get().job.num)
-            _failed(f"{type(error).__name__}: {one_line(error)}", composed.run.fail_fast)
-        raise
+        if HydraConfig.get().mode == RunMode.RUN:
+            raise
+        log.exception("job %s failed", HydraConfig.get().job.num)
+        cause = f"{type(error).__name__}: {one_line(error)}"
+        _failed(cause, composed.run.fail_fast)
+        raise RuntimeError(cause) from None
+
+
+def _is_hopeless(trial: int | None) -> Callable[[int, float], bool] | None:
+    """What a trial of Optuna asks after each epoch; None for any other job."""
+    if trial is None or HydraConfig.get().mode == RunMode.RUN:
+        return None
+    sweeper = HydraConfig.get().sweeper
+    return tuning.watched(sweeper.study, sweeper.storage, trial, instantiate(sweeper.pruner))
 
 
 def _failed(cause: str, fail_fast: bool) -> None:

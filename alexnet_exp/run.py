@@ -3,6 +3,7 @@
 import logging
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,14 +39,24 @@ class RunResult:
     val_accuracy: float
 
 
-def run(config: RunConfig, overrides: list[str]) -> RunResult:
+class Pruned(BaseException):
+    """A trial stops early, because others are better: no error, and no result to compare, so its run is KILLED."""
+
+    def __init__(self, val_accuracy: float):
+        super().__init__(val_accuracy)
+        self.val_accuracy = val_accuracy
+
+
+def run(config: RunConfig, overrides: list[str], is_hopeless: Callable[[int, float], bool] | None = None) -> RunResult:
     """Runs one experiment and leaves a complete MLflow run.
 
     Args:
       config: the experiment.
       overrides: what the user changed, for the record.
+      is_hopeless: is asked after each epoch, with its number and the accuracy on val, whether to stop.
 
     Raises:
+      Pruned: when `is_hopeless` says so.
       UserError: when data or weights are not what the configuration says; the MLflow run is FAILED.
     """
     started = time.perf_counter()
@@ -64,14 +75,22 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
         tracker.tag(
             precision=config.training.precision, devices=config.training.devices, dataset_sha256=splits.fingerprint
         )
+        if config.run.trial is not None:
+            tracker.tag(trial=config.run.trial)
         if pretrained:
             tracker.tag(weights_sha256=pretrained.sha256)
         if pretrained and pretrained.metadata:
             tracker.log_yaml("config/weights.yaml", to_dict(pretrained.metadata))
         _log_plan(config, splits)
 
+        def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+            tracker.log_epoch(epoch, metrics)
+            if is_hopeless and is_hopeless(epoch, metrics["val/accuracy"]):
+                tracker.tag(pruned=f"after epoch {epoch}")
+                raise Pruned(metrics["val/accuracy"])
+
         with Checkpoints(tracker.checkpoints) as checkpoints:
-            fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, tracker.log_epoch, checkpoints)
+            fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, on_epoch, checkpoints)
 
         store = activation_store(config.cache, config.paths)
         probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)

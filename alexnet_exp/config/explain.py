@@ -1,16 +1,26 @@
 """What Hydra and OmegaConf say about a configuration, in the words of this project."""
 
-from hydra.errors import MissingConfigException
+from hydra.errors import InstantiationException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from alexnet_exp.errors import ConfigError, one_line
 
+EXTRAS = {
+    "'hydra/launcher/joblib'": "joblib",
+    "'hydra/launcher/submitit_slurm'": "slurm",
+    "'hydra/launcher/ray'": "ray",
+    "'optuna.samplers.": "optuna",
+}  # what Hydra does not find, and the extra of pyproject.toml that brings it
 LAYER_TABLES = ("model.conv.", "model.dense.", "model.dropout.rates.")
 
 
 def explain(error: Exception) -> list[str]:
     """What to tell the user, with the options where a name is unknown; a line for each mistake."""
+    if isinstance(error, MissingConfigException | InstantiationException):
+        for name, extra in EXTRAS.items():
+            if name in str(error):
+                return [f"{name}: expected the extra `{extra}`, pip install -e '.[{extra}]'. Received: none"]
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, received = error.missing_cfg_file.rpartition("/")
         return [f"{group}: unknown option. Options: {', '.join(error.options)}. Received: {received}"]

@@ -35,6 +35,7 @@ class RunSettings:
     arm: str | None
     baseline: str | None
     fail_fast: bool
+    trial: int | None
     if_exists: Literal["reuse", "resume", "rerun"]
 
 

@@ -1,0 +1,62 @@
+"""The command line in the processes of launchers, and without the extras that it names."""
+
+import importlib.util
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from alexnet_exp.cli import app
+from alexnet_exp.config.compose import CONF
+
+
+class TwoArguments(Exception):
+    """Pickles, and cannot be unpickled: its constructor takes something else than its message."""
+
+    def __init__(self, number: int, reason: str):
+        super().__init__(f"{number} {reason}")
+
+
+@pytest.fixture
+def job() -> Iterator[DictConfig]:
+    """The configuration of a job in a sweep."""
+    kept = HydraConfig.instance().cfg
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", ["hydra.mode=MULTIRUN", "hydra.job.num=3"], return_hydra_config=True)
+    HydraConfig.instance().set_config(composed)
+    yield compose_without_hydra(composed)
+    HydraConfig.instance().cfg = kept
+
+
+def compose_without_hydra(composed: DictConfig) -> DictConfig:
+    return DictConfig({name: composed._get_node(name) for name in composed if name != "hydra"})
+
+
+def test_what_a_job_raises_reaches_the_process_that_launched_it(
+    job: DictConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise TwoArguments(5, "is wrong")
+
+    monkeypatch.setattr("alexnet_exp.run.run", fail)
+    with pytest.raises(RuntimeError, match=r"^TwoArguments: 5 is wrong$") as raised:
+        app.__wrapped__(job)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == "TwoArguments: 5 is wrong"
+    assert "Traceback" in caplog.text
+    assert "job 3 failed" in caplog.text
+
+
+@pytest.mark.skipif(bool(importlib.util.find_spec("ray")), reason="Ray is installed")
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "alexnet_exp", "-m", "hydra/launcher=ray"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line == "error: 'hydra/launcher/ray': expected the extra `ray`, pip install -e '.[ray]'. Received: none"
+    assert list(tmp_path.iterdir()) == []
