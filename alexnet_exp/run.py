@@ -73,7 +73,7 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
         store = activation_store(config.cache, config.paths)
         probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
         report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
-        tracker.log_report(report, _figures(config, fitted, report, splits))
+        tracker.log_report(report, _figures(config, fitted, report, splits), step=fitted.history[-1]["epoch"])
         tracker.log_model(fitted)
         seconds = time.perf_counter() - started
         tracker.log_summary({"time/total_seconds": seconds, "model/parameters": fitted.parameters})

@@ -48,6 +48,7 @@ def _on_pixels(config: RunConfig, splits: Splits, stage: Stage) -> Feed:
         config.evaluation.batch_size,
         config.seed,
         stage.epochs,
+        config.evaluation.test_each_epoch,
     )
 
 
@@ -69,15 +70,16 @@ def _on_activations(
         return None
     batch_size = config.evaluation.batch_size
     train = kept_outputs(prefix, splits.train, views, batch_size, store)
-    val = kept_outputs(prefix, splits.val, ["center"], batch_size, store)
-    if train is None or val is None:
+    parts = [splits.val, splits.test] if config.evaluation.test_each_epoch else [splits.val]
+    held_out = [kept_outputs(prefix, part, ["center"], batch_size, store) or [] for part in parts]
+    if train is None or not all(held_out):
         return None
     log.info("%s trains on %d views of the activations of %s", stage.name, len(views), network.layers[depth - 1].name)
     feed = array_feed(
         train,
         views,
-        val[0],
-        (splits.train.labels, splits.val.labels),
+        [center for (center,) in held_out],
+        [splits.train.labels, *(part.labels for part in parts)],
         len(splits.class_names),
         config.training.batch_size,
         batch_size,

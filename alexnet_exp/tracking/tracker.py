@@ -86,14 +86,15 @@ class Tracker:
     def log_summary(self, metrics: dict[str, float]) -> None:
         self.log_epoch(0, metrics)
 
-    def log_report(self, report: "Report", figures: "dict[str, Figure]") -> None:
+    def log_report(self, report: "Report", figures: "dict[str, Figure]", step: int) -> None:
         """Logs test metrics, figures and per-example predictions.
 
         Args:
           report: of the test images.
+          step: of the last epoch, so that these count as the latest where test accuracy was read after each.
           figures: by name; each becomes `figures/<name>.png`.
         """
-        self.log_summary({f"test/{name}": value for name, value in report.metrics.items()})
+        self.log_epoch(step, {f"test/{name}": value for name, value in report.metrics.items()})
         for title, figure in figures.items():
             path = f"figures/{title}.png"
             figure.savefig(self._file(path), dpi=120)
@@ -228,6 +229,7 @@ def _tags(config: RunConfig) -> dict[str, str]:
         "dataset": config.dataset.name,
         "model": config.model.name,
         "weights": config.weights.name,
+        "protocol": "test each epoch" if config.evaluation.test_each_epoch else "test once",
         "seed": str(config.seed),
         "study": config.run.study or NONE,
         "arm": config.run.arm or NONE,

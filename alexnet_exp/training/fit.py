@@ -53,10 +53,9 @@ def fit(
       For each epoch the metrics, with `epoch` and `stage`.
     """
     epochs = len(stage.epochs)
-    record = EpochRecord(stage, feed.examples, on_epoch)
     bar = ProgressBar(stage, feed.steps)  # before the record: the bar is gone when the epoch's line is written
-    callbacks = [*plateau_callbacks(schedule), *_stopping(training), bar, record]
     with mirrored(network, feed, choose_devices(training)) as (trained, batches):
+        record = EpochRecord(stage, batches, on_epoch)
         trained.compile(
             optimizer=build_optimizer(optimizer, schedule, stage.learning_rate, feed.steps, epochs),
             loss=_loss(training),
@@ -70,7 +69,7 @@ def fit(
                 steps_per_epoch=feed.steps,
                 verbose=0,
                 shuffle=False,
-                callbacks=callbacks,
+                callbacks=[*plateau_callbacks(schedule), *_stopping(training), bar, record],
             )
         finally:
             bar.stop()
@@ -80,9 +79,9 @@ def fit(
 class EpochRecord(keras.callbacks.Callback):
     """Names the metrics, adds rate and speed, and hands them on."""
 
-    def __init__(self, stage: Stage, examples: int, on_epoch: OnEpoch):
+    def __init__(self, stage: Stage, feed: Feed, on_epoch: OnEpoch):
         super().__init__()
-        self.stage, self.examples, self.on_epoch = stage, examples, on_epoch
+        self.stage, self.feed, self.on_epoch = stage, feed, on_epoch
         self.history: list[dict[str, Any]] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -101,7 +100,7 @@ class EpochRecord(keras.callbacks.Callback):
             "val/accuracy": logs["val_accuracy"],
             "train/learning_rate": self.learning_rate,
             "time/epoch_seconds": time.perf_counter() - self.started,
-            "time/images_per_second": self.examples / (self.train_ended - self.started),
+            "time/images_per_second": self.feed.examples / (self.train_ended - self.started),
         }
         number = self.stage.epochs[epoch]
         if not math.isfinite(metrics["train/loss"]):
@@ -109,6 +108,9 @@ class EpochRecord(keras.callbacks.Callback):
                 f"optimizer.learning_rate: expected a rate at which the loss stays finite. Received: "
                 f"{self.learning_rate:.3g}, loss {metrics['train/loss']} in {self.stage.name}, epoch {epoch + 1}"
             )
+        if self.feed.test is not None:
+            test = self.model.evaluate(self.feed.test, verbose=0, return_dict=True)
+            metrics["test/accuracy"] = test["accuracy"]
         self.on_epoch(number, metrics)
         self.history.append({"epoch": number, "stage": self.stage.name} | metrics)
         train = "loss {train/loss:.4f}  accuracy {train/accuracy:.4f}"
