@@ -20,10 +20,12 @@ from alexnet_exp.evaluation.metrics import Report, evaluate
 from alexnet_exp.model.weights import Pretrained, read_weights
 from alexnet_exp.strategy import STRATEGIES, Fitted
 from alexnet_exp.tracking.store import download_weights, open_store
-from alexnet_exp.tracking.tracker import tracked_run
+from alexnet_exp.tracking.tracker import Tracker, tracked_run
 from alexnet_exp.training.activations import activation_store
 from alexnet_exp.training.devices import choose_devices
+from alexnet_exp.training.fit import Metrics, OnEpoch
 from alexnet_exp.training.precision import choose_precision
+from alexnet_exp.training.tensorboard import tensorboard_log
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
             tracker.log_yaml("config/weights.yaml", to_dict(pretrained.metadata))
         _log_plan(config, splits)
 
-        fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, tracker.log_epoch)
+        fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, _on_epoch(config, tracker))
 
         store = activation_store(config.cache, config.paths)
         probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
@@ -90,6 +92,18 @@ def _pretrained(config: RunConfig) -> Pretrained | None:
                 return read_weights(download_weights(run_id, Path(folder)))
         case _:
             return None
+
+
+def _on_epoch(config: RunConfig, tracker: Tracker) -> OnEpoch:
+    if config.tracking.tensorboard is None:
+        return tracker.log_epoch
+    to_tensorboard = tensorboard_log(Path(config.tracking.tensorboard) / tracker.run_id)
+
+    def log_epoch(step: int, metrics: Metrics) -> None:
+        tracker.log_epoch(step, metrics)
+        to_tensorboard(step, metrics)
+
+    return log_epoch
 
 
 def _figures(config: RunConfig, fitted: Fitted, report: Report, splits: Splits) -> dict[str, Figure]:

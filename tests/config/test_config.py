@@ -15,7 +15,7 @@ GROUPS = ("model", "dataset", "augmentation", "optimizer", "schedule", "weights"
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 FILES = (  # that the options look for
     "weights.safetensors", "cifar10.zip", "dogs_vs_cats.tar", "flowers17.tar", "weights/alexnet_conv1-5.npz",
-    "weights/caffenet_conv1-5.npz", "weights/bvlc_alexnet_conv1-3_conv5.npz",
+    "weights/caffenet_conv1-5.npz", "weights/bvlc_alexnet_conv1-3_conv5.npz", "bikes_vs_ships",
 )  # fmt: skip
 COMPANIONS = {  # what an option needs beside it
     "weights=file": ["strategy=finetune", "weights.path={file}"],

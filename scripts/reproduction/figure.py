@@ -1,0 +1,24 @@
+"""Fine-tuning against training from scratch, epoch by epoch."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from alexnet_exp.evaluation.comparison_figures import bands
+from alexnet_exp.tracking.query import read_curves
+
+SHOWN = {"r4_scratch": "scratch", "r4_finetune": "fine-tuning, eight rounds", "r4_features_mlp": "features, MLP"}
+METRICS = ("test/accuracy", "train/accuracy")
+
+
+def courses(runs: Mapping[str, pd.DataFrame]) -> Figure | None:
+    """Accuracy on test and train after each epoch of R4's tasks; None before both of the first two have a run."""
+    if any(runs.get(name, pd.DataFrame()).empty for name in ("r4_scratch", "r4_finetune")):
+        return None
+    curves = []
+    for name, label in SHOWN.items():
+        if name in runs and not runs[name].empty:
+            read = read_curves(runs[name]["run_id"], METRICS)
+            curves.append(read.drop_duplicates(["run_id", "metric", "step"]).assign(arm=label))
+    return bands(pd.concat(curves))
