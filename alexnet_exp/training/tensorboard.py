@@ -8,7 +8,7 @@ from alexnet_exp.training.fit import Metrics, OnEpoch
 
 SCALARS = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"),
-    data_class=tf.compat.v1.DATA_CLASS_SCALAR if hasattr(tf.compat.v1, "DATA_CLASS_SCALAR") else 1,
+    data_class="DATA_CLASS_SCALAR",
 )
 
 

@@ -83,6 +83,10 @@ def test_every_option_composes_and_validates(option: str, tmp_path: Path, monkey
         (["dataset.limits.ratio=0"], ["dataset.limits.ratio", "greater than 0", "Received: 0"]),
         (["dataset.limit_per_class=1"], ["dataset.limit_per_class", "Received: 1"]),
         (["evaluation.views=ten_crop"], ["evaluation.views", "augmentation.load_size", "Received: None"]),
+        (
+            ["strategy=features_svm", "evaluation.test_each_epoch=true"],
+            ["evaluation.test_each_epoch: expected false for features_svm", "Received: True"],
+        ),
         (["schedule.warmup_epochs=12"], ["schedule.warmup_epochs", "fewer than training.epochs, 12"]),
         (["model.norm.lrn.size=4"], ["model.norm.lrn.size", "odd", "Received: 4"]),
         (
