@@ -54,23 +54,18 @@ def reproduce(arguments: argparse.Namespace) -> int:
     output = arguments.output or RESULTS / f"reproduction{'_quick' if quick else ''}.md"
     if not output.absolute().parent.is_dir():
         raise UserError(f"--output: expected a file in a folder that exists. Received: {output}")
-    wanted = chosen(arguments.only)
     plans = {name: plan(name, arm, quick) for name, arm in ARMS.items()}
-    check([plans[name] for name in wanted])
+    wanted = [] if arguments.table else [plans[name] for name in chosen(arguments.only)]
+    check(wanted)
     tracking = compose_config([]).tracking
     experiment_id = open_store(tracking.uri, tracking.experiment)
     runs = finished_runs(experiment_id, study, list(plans.values()))
-    left = {name: [value for value in plans[name].values if value not in runs[name].index] for name in wanted}
-    commands = [
-        [*plans[name].command_for(values), f"run.study={study}", f"run.arm={name}"]
-        for name, values in left.items()
-        if values
-    ]
-    print(f"{sum(map(len, left.values()))} runs left in {len(commands)} of {len(wanted)} commands")
+    left = [replace(one, values=[value for value in one.values if value not in runs[one.name].index]) for one in wanted]
+    commands = [[*one.command, f"run.study={study}", f"run.arm={one.name}"] for one in left if one.values]
     if arguments.dry_run:
-        print("\n".join(f"alexnet-exp {shlex.join(command)}" for command in commands))
+        print("\n".join(f"alexnet-exp {shlex.join(command)}" for command in commands) or "all runs are finished")
         return 0
-    failures = 0 if arguments.table else sum(alexnet_exp(command) for command in commands)
+    failures = sum(alexnet_exp(command) for command in commands)
     write(output, quick, plans, finished_runs(experiment_id, study, list(plans.values())), causes(experiment_id, study))
     return int(failures > 0)
 
@@ -97,7 +92,7 @@ def check(plans: Sequence[Plan]) -> None:
     mistakes = dict[str, None]()
     for one in plans:
         try:
-            parameters(one.overrides)
+            parameters((*one.overrides, f"{one.unit}={one.values[0]}"))
         except ConfigError as error:
             mistakes |= dict.fromkeys(str(error).splitlines())
     if mistakes:
@@ -119,12 +114,14 @@ def write(
     count = sum(map(len, runs.values()))
     command = f"`python scripts/reproduce.py{' --quick' if quick else ''}`"
     about = f"Written by {command} from {count} runs of {duration(seconds)} in all. {ABOUT[quick]}"
-    output.write_text(markdown(rows, TITLE[quick], about), encoding="utf-8")
-    print(f"written: {output}")
-    if not quick and (figure := courses(runs)):
-        path = output.with_name("finetune_vs_scratch.png")
+    page = markdown(rows, TITLE[quick], about)
+    if figure := courses(runs):
+        path = output.with_suffix(".png")
         figure.savefig(path, dpi=110)
         print(f"written: {path}")
+        page += f"\n![Accuracy of R4's tasks after each epoch]({path.name})\n"
+    output.write_text(page, encoding="utf-8")
+    print(f"written: {output}")
 
 
 if __name__ == "__main__":

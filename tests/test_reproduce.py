@@ -31,7 +31,7 @@ def record(store: str, reproduce: ModuleType) -> Record:
 
     def leave(arm: str, overrides: list[str], metrics: dict[str, float], status: str = "FINISHED", **tags: str) -> str:
         with mlflow.start_run(tags={"study": STUDY, "arm": arm, **tags}) as run:
-            mlflow.log_params(parameters(overrides))
+            mlflow.log_params(parameters(tuple(overrides)))
             mlflow.log_metrics({"time/total_seconds": 30.0} | metrics)
         mlflow.MlflowClient().set_terminated(run.info.run_id, status)
         return str(run.info.run_id)
@@ -42,7 +42,7 @@ def record(store: str, reproduce: ModuleType) -> Record:
 def found(reproduce: ModuleType, **overrides: list[str]) -> dict[str, pd.DataFrame]:
     from reproduction.store import Plan, finished_runs
 
-    return finished_runs("0", STUDY, [Plan(name, "seed", words, range(2)) for name, words in overrides.items()])
+    return finished_runs("0", STUDY, [Plan(name, "seed", tuple(words), range(2)) for name, words in overrides.items()])
 
 
 def test_a_run_counts_while_the_configuration_is_what_it_was(reproduce: ModuleType, record: Record) -> None:
@@ -68,7 +68,7 @@ def cells(
     from reproduction import claims, store, table
 
     claim = claims.Claim("R9", "what", "claimed", value, tuple(runs), getattr(claims, measure), "none")
-    plans = {name: store.Plan(name, "seed", [f"arm={name}"], range(3)) for name in runs}
+    plans = {name: store.Plan(name, "seed", (f"arm={name}",), range(3)) for name in runs}
     return dict(zip(table.COLUMNS, table.row(claim, plans, runs, failed or {}), strict=True))
 
 

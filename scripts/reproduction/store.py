@@ -1,11 +1,15 @@
 """The runs of an arm in MLflow: what counts as done, and what is still to run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import pandas as pd
 
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.fingerprint import flatten, science
+from alexnet_exp.errors import ConfigError
+from alexnet_exp.evaluation.arms import PARAMS
 from alexnet_exp.tracking.query import find_runs, run_filter
 from alexnet_exp.tracking.tracker import VALUE_LENGTH
 from reproduction.claims import Arm
@@ -19,22 +23,19 @@ class Plan:
 
     name: str
     unit: str
-    overrides: list[str]
-    values: range
+    overrides: tuple[str, ...]
+    values: Sequence[int]
 
     @property
     def command(self) -> list[str]:
-        """The arguments of `alexnet-exp` for all runs."""
-        return self.command_for(list(self.values))
-
-    def command_for(self, values: list[int]) -> list[str]:
-        """The arguments of `alexnet-exp` for some runs."""
-        repeats = f"{self.unit}={','.join(map(str, values))}"
-        return [*(["-m"] if len(values) > 1 else []), *self.overrides, repeats]
+        """The arguments of `alexnet-exp`."""
+        repeats = f"{self.unit}={','.join(map(str, self.values))}"
+        return [*(["-m"] if len(self.values) > 1 else []), *self.overrides, repeats]
 
 
 def plan(name: str, arm: Arm, quick: bool) -> Plan:
-    return Plan(name, arm.unit, [*arm.overrides, *(arm.quick if quick else ())], range(1 if quick else arm.repeats))
+    overrides = (*arm.overrides, *(arm.quick if quick else ()))
+    return Plan(name, arm.unit, overrides, range(1 if quick else arm.repeats))
 
 
 def finished_runs(experiment_id: str, study: str, plans: list[Plan]) -> dict[str, pd.DataFrame]:
@@ -43,22 +44,24 @@ def finished_runs(experiment_id: str, study: str, plans: list[Plan]) -> dict[str
     Parameters that the configuration did not have yet when a run was made do not count against it.
     """
     found = find_runs(experiment_id, run_filter(study))
-    return {one.name: _matching(found, one) for one in plans}
+    if found.empty:
+        return {one.name: found for one in plans}
+    finished = found[found["status"] == "FINISHED"]
+    return {one.name: _matching(finished[finished["tags.arm"] == one.name], one) for one in plans}
 
 
-def _matching(found: pd.DataFrame, one: Plan) -> pd.DataFrame:
+def _matching(runs: pd.DataFrame, one: Plan) -> pd.DataFrame:
+    recorded = runs.filter(regex=f"^{PARAMS}").rename(columns=lambda name: str(name).removeprefix(PARAMS))
     rows = {}
-    if not found.empty:
-        candidates = found[(found["tags.arm"] == one.name) & (found["status"] == "FINISHED")]
-        for value in one.values:
-            wanted = parameters([*one.overrides, f"{one.unit}={value}"])
-            for _, run in candidates.iterrows():
-                recorded = {
-                    str(name).removeprefix("params."): text for name, text in run.items() if _is_param(name, text)
-                }
-                if recorded == {name: wanted.get(name) for name in recorded}:
-                    rows[value] = run
-    return pd.DataFrame.from_dict(rows, orient="index", columns=found.columns)
+    for value in one.values if len(runs) else ():
+        try:
+            wanted = parameters((*one.overrides, f"{one.unit}={value}"))
+        except ConfigError:  # its data is not here
+            continue
+        same = [wanted.items() >= dict(run.dropna()).items() for _, run in recorded.iterrows()]
+        if any(same):
+            rows[value] = runs[same].iloc[-1]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=runs.columns)
 
 
 def causes(experiment_id: str, study: str) -> dict[str, str]:
@@ -72,11 +75,8 @@ def causes(experiment_id: str, study: str) -> dict[str, str]:
     }
 
 
-def parameters(overrides: list[str]) -> dict[str, str]:
+@cache
+def parameters(overrides: tuple[str, ...]) -> dict[str, str]:
     """The configuration as a run's parameters in MLflow."""
-    config = compose_config(overrides)
+    config = compose_config(list(overrides))
     return {name: str(value)[:VALUE_LENGTH] for name, value in flatten(science(config)).items()}
-
-
-def _is_param(name: object, value: object) -> bool:
-    return str(name).startswith("params.") and pd.notna(value)  # type: ignore[call-overload]
