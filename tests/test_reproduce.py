@@ -1,6 +1,8 @@
 """The table says what the runs gave; what is finished with today's configuration is not run again."""
 
+from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import mlflow
@@ -8,7 +10,7 @@ import pandas as pd
 import pytest
 
 from alexnet_exp.errors import UserError
-from tests.conftest import REPO
+from tests.conftest import REPO, TINY
 
 STUDY = "s"
 Record = Callable[..., str]
@@ -128,12 +130,12 @@ def test_every_row_has_a_recipe_and_every_recipe_a_row(reproduce: ModuleType) ->
     from reproduction.claims import ARMS, CLAIMS
 
     assert {name for claim in CLAIMS for name in claim.arms} == set(ARMS)
-    assert reproduce.SYSTEMS == ["R1", "R2", "R3", "R4", "paper"]
+    assert reproduce.SYSTEMS == ["R1", "R2", "R3", "R4", "R5", "paper"]
 
 
 def test_what_is_to_run_is_chosen_by_system_or_arm(reproduce: ModuleType) -> None:
     assert reproduce.chosen(["R3", "r2_cifar10"]) == ["r2_cifar10", "r3_bikes_vs_ships"]
-    with pytest.raises(UserError, match=r"^--only: .*R4, paper, r1_flowers17.*Received: R7$"):
+    with pytest.raises(UserError, match=r"^--only: .*R4, R5, paper, r1_flowers17.*Received: R7$"):
         reproduce.chosen(["R3", "R7"])
 
 
@@ -144,3 +146,36 @@ def test_the_sizes_of_the_networks_are_those_published(reproduce: ModuleType) ->
     assert "62,380,346 parameters 62,380,346 parameters" in rows[0]
     assert "60,965,224 parameters" in rows[1]
     assert rows[2].count("55, 27, 27, 13, 13, 13, 13, 6") == 2
+
+
+def test_what_is_left_runs_and_the_table_tells_what_failed(
+    reproduce: ModuleType, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alexnet_exp.config.compose import compose_config
+    from alexnet_exp.run import run
+    from reproduction.claims import Arm, Claim, accuracy
+
+    few = (*TINY, "dataset.limit_per_class=20")
+    arms = {"good": Arm(few, (), repeats=1), "bad": Arm((*few, "optimizer.learning_rate=1e20"), (), repeats=1)}
+    claims = [Claim("R1", name, "0.1", 0.1, (name,), accuracy, "none") for name in arms]
+    commands = []
+
+    def in_this_process(command: list[str]) -> bool:
+        commands.append(command)
+        try:
+            run(compose_config(command), command)
+        except UserError:
+            return True
+        return False
+
+    for name, value in {"ARMS": arms, "CLAIMS": claims, "alexnet_exp": in_this_process}.items():
+        monkeypatch.setattr(reproduce, name, value)
+    page = tmp_path / "page.md"
+    arguments = Namespace(only=["R1"], quick=False, dry_run=False, table=False, output=page)
+    assert reproduce.reproduce(arguments) == 1
+    assert [command[-1] for command in commands] == ["run.arm=good", "run.arm=bad"]
+    good, bad = (line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| R1"))
+    assert 0 < float(good[3]) < 1
+    assert bad[3].startswith("failed: TrainingDiverged: optimizer.learning_rate")
+    assert reproduce.reproduce(arguments) == 1
+    assert [command[-1] for command in commands[2:]] == ["run.arm=bad"]
