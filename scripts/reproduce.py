@@ -59,14 +59,14 @@ def reproduce(arguments: argparse.Namespace) -> int:
     check(wanted)
     tracking = compose_config([]).tracking
     experiment_id = open_store(tracking.uri, tracking.experiment)
-    runs = finished_runs(experiment_id, study, list(plans.values()))
+    runs = finished_runs(experiment_id, list(plans.values()))
     left = [replace(one, values=[value for value in one.values if value not in runs[one.name].index]) for one in wanted]
     commands = [[*one.command, f"run.study={study}", f"run.arm={one.name}"] for one in left if one.values]
     if arguments.dry_run:
         print("\n".join(f"alexnet-exp {shlex.join(command)}" for command in commands) or "all runs are finished")
         return 0
     failures = sum(alexnet_exp(command) for command in commands)
-    write(output, quick, plans, finished_runs(experiment_id, study, list(plans.values())), causes(experiment_id, study))
+    write(output, quick, plans, finished_runs(experiment_id, list(plans.values())), causes(experiment_id, study))
     return int(failures > 0)
 
 

@@ -12,7 +12,6 @@ import pytest
 from alexnet_exp.errors import UserError
 from tests.conftest import REPO, TINY
 
-STUDY = "s"
 Record = Callable[..., str]
 
 
@@ -26,42 +25,42 @@ def reproduce(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def record(store: str, reproduce: ModuleType) -> Record:
-    """Leaves a run of an arm in the store, as the product would with these overrides."""
+    """Leaves a run in the store with the parameters of these overrides."""
     from reproduction.store import parameters
 
     mlflow.set_tracking_uri(store)
 
-    def leave(arm: str, overrides: list[str], metrics: dict[str, float], status: str = "FINISHED", **tags: str) -> str:
-        with mlflow.start_run(tags={"study": STUDY, "arm": arm, **tags}) as run:
+    def leave(overrides: list[str], status: str = "FINISHED") -> str:
+        with mlflow.start_run() as run:
             mlflow.log_params(parameters(tuple(overrides)))
-            mlflow.log_metrics({"time/total_seconds": 30.0} | metrics)
         mlflow.MlflowClient().set_terminated(run.info.run_id, status)
         return str(run.info.run_id)
 
     return leave
 
 
-def found(reproduce: ModuleType, **overrides: list[str]) -> dict[str, pd.DataFrame]:
+def finished(reproduce: ModuleType, *overrides: str) -> dict[int, str]:
+    """The ids of the runs that count for a configuration, by seed."""
     from reproduction.store import Plan, finished_runs
 
-    return finished_runs("0", STUDY, [Plan(name, "seed", tuple(words), range(2)) for name, words in overrides.items()])
+    runs = finished_runs("0", [Plan("arm", "seed", overrides, range(2))])["arm"]
+    return runs["run_id"].to_dict() if len(runs) else {}
 
 
 def test_a_run_counts_while_the_configuration_is_what_it_was(reproduce: ModuleType, record: Record) -> None:
-    first = record("a", ["seed=0"], {"test/accuracy": 0.5})
-    record("a", ["seed=1"], {"test/accuracy": 0.5}, status="FAILED")
-    record("b", ["seed=0"], {"test/accuracy": 0.5})
-    runs = found(reproduce, a=["training.epochs=12"], b=["training.epochs=13"], c=[])
-    assert runs["a"]["run_id"].to_dict() == {0: first}
-    assert runs["b"].empty
-    assert runs["c"].empty
-    again = record("a", ["seed=0"], {"test/accuracy": 0.6})
-    assert found(reproduce, a=[])["a"]["run_id"].to_dict() == {0: again}
+    first = record(["seed=0", "training.precision=float32"])
+    record(["seed=1"], status="FAILED")
+    other = record(["seed=1", "model=alexnet", "training.epochs=13"])
+    assert finished(reproduce, "training.epochs=12") == {0: first}
+    assert finished(reproduce, "training.precision=bfloat16") == {}
+    assert finished(reproduce, "model=alexnet", "training.epochs=13") == {1: other}
+    again = record(["seed=0"])
+    assert finished(reproduce) == {0: again}
 
 
 def test_nothing_is_found_in_an_empty_store(reproduce: ModuleType, store: str) -> None:
     mlflow.set_tracking_uri(store)
-    assert found(reproduce, a=[])["a"].empty
+    assert finished(reproduce) == {}
 
 
 def cells(
@@ -117,7 +116,7 @@ def test_epochs_to_the_target_are_interpolated(
 
 
 def test_the_ratio_of_epochs_comes_from_the_curves(reproduce: ModuleType, record: Record) -> None:
-    fast, slow = (record(name, [], {}) for name in ("fast", "slow"))
+    fast, slow = record([]), record([])
     for run_id, course in ((fast, [0.5, 1.0]), (slow, [0.25, 0.5, 0.5, 0.75])):
         for step, value in enumerate(course):
             mlflow.MlflowClient().log_metric(run_id, "train/accuracy", value, step=step)

@@ -21,5 +21,6 @@ def courses(runs: Mapping[str, pd.DataFrame]) -> Figure | None:
         for name, label in SHOWN.items()
         if name in runs and not runs[name].empty
     ]
-    once = pd.concat(curves).drop_duplicates(["run_id", "metric", "step"])  # the last epoch also has the final figure
-    return bands(once)
+    found = pd.concat(curves)
+    epochs = found.loc[found["metric"] == "train/accuracy", "step"].max()
+    return bands(found[found["step"] <= epochs])  # the step after the last epoch has the final figure

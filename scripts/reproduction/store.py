@@ -15,6 +15,7 @@ from alexnet_exp.tracking.tracker import VALUE_LENGTH
 from reproduction.claims import Arm
 
 LONGEST_CAUSE = 200  # characters
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -38,30 +39,30 @@ def plan(name: str, arm: Arm, quick: bool) -> Plan:
     return Plan(name, arm.unit, overrides, range(1 if quick else arm.repeats))
 
 
-def finished_runs(experiment_id: str, study: str, plans: list[Plan]) -> dict[str, pd.DataFrame]:
-    """The latest finished run of each arm and value of its unit whose recorded parameters are those that it has now.
+def finished_runs(experiment_id: str, plans: Sequence[Plan]) -> dict[str, pd.DataFrame]:
+    """For each plan the latest finished run of each value of its unit, whatever study it was made in.
 
-    Parameters that the configuration did not have yet when a run was made do not count against it.
+    A run counts while its recorded parameters are those that the configuration has now. Parameters that came later than
+    the run, and those that a machine settles (`auto`), do not count against it.
     """
-    found = find_runs(experiment_id, run_filter(study))
-    if found.empty:
-        return {one.name: found for one in plans}
-    finished = found[found["status"] == "FINISHED"]
-    return {one.name: _matching(finished[finished["tags.arm"] == one.name], one) for one in plans}
+    found = find_runs(experiment_id, "attributes.status = 'FINISHED'")
+    recorded = found.filter(regex=f"^{PARAMS}").rename(columns=lambda name: str(name).removeprefix(PARAMS))
+    return {one.name: _matching(found, recorded, one) for one in plans}
 
 
-def _matching(runs: pd.DataFrame, one: Plan) -> pd.DataFrame:
-    recorded = runs.filter(regex=f"^{PARAMS}").rename(columns=lambda name: str(name).removeprefix(PARAMS))
+def _matching(found: pd.DataFrame, recorded: pd.DataFrame, one: Plan) -> pd.DataFrame:
     rows = {}
-    for value in one.values if len(runs) else ():
+    for value in one.values if len(found) else ():
         try:
             wanted = parameters((*one.overrides, f"{one.unit}={value}"))
         except ConfigError:  # its data is not here
             continue
-        same = [wanted.items() >= dict(run.dropna()).items() for _, run in recorded.iterrows()]
-        if any(same):
-            rows[value] = runs[same].iloc[-1]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=runs.columns)
+        settled = [name for name, text in wanted.items() if text == AUTO]
+        columns = recorded.drop(columns=settled, errors="ignore")
+        same = (columns.isna() | columns.eq(columns.columns.map(wanted).to_numpy())).all(axis=1)
+        if same.any():
+            rows[value] = found[same].iloc[-1]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=found.columns)
 
 
 def causes(experiment_id: str, study: str) -> dict[str, str]:
