@@ -111,8 +111,9 @@ def array_feed(
     period = views[0].augmentation.views if isinstance(views[0], Draws) else None
     order = shuffled_order(len(train[0]), batch_size, seed, epochs, period)
     batches = order.map(rows, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    val, test = [*map(plain, held_out, labels[1:]), None][:2]
-    return Feed(batches.prefetch(2), val, test, len(train[0]), steps_per_epoch(train[0], batch_size))
+    val, *test = map(plain, held_out, labels[1:])
+    steps = steps_per_epoch(train[0], batch_size)
+    return Feed(batches.prefetch(2), val, test[0] if test else None, len(train[0]), steps)
 
 
 def shuffled_order(
