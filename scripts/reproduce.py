@@ -46,6 +46,8 @@ def main() -> None:
         sys.exit(reproduce(arguments))
     except (UserError, OSError) as error:
         sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on with what is left")
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
