@@ -91,8 +91,9 @@ def test_a_live_run_is_left_alone(configured: Configure) -> None:
 
 
 def test_of_processes_that_start_together_one_runs(configured: Configure) -> None:
-    together, answers = processes.Barrier(4), processes.Queue()
-    started = [processes.Process(target=begin_together, args=(configured(), together, answers)) for _ in range(4)]
+    config, together, answers = configured(), processes.Barrier(4), processes.Queue()
+    mlflow.set_tracking_uri(config.tracking.uri)
+    started = [processes.Process(target=begin_together, args=(config, together, answers)) for _ in range(4)]
     for process in started:
         process.start()
     found = sorted(answers.get(timeout=60) for _ in started)
@@ -104,7 +105,8 @@ def test_of_processes_that_start_together_one_runs(configured: Configure) -> Non
 
 def test_a_run_of_another_machine_is_live_until_its_heart_stops(configured: Configure, tmp_path: Path) -> None:
     config = configured()
-    client, experiment_id = MlflowClient(), open_store(config.tracking.uri, "alexnet")
+    experiment_id = open_store(config.tracking.uri, "alexnet")
+    client = MlflowClient()
     tags = {"fingerprint": "f" * 64, PLACE: "elsewhere:/state", "heartbeat": str(now())}
     run_id = client.create_run(experiment_id, tags=tags).info.run_id
     with pytest.raises(RunIsLive, match="is live on elsewhere:/state"):
