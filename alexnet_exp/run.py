@@ -21,10 +21,13 @@ from alexnet_exp.model.weights import Pretrained, read_weights
 from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.tracking.lifecycle import Finished, TrackedRun
 from alexnet_exp.tracking.store import download_weights, open_store
+from alexnet_exp.tracking.tracker import Tracker
 from alexnet_exp.training.activations import activation_store
 from alexnet_exp.training.checkpoint import Checkpoints
 from alexnet_exp.training.devices import choose_devices
+from alexnet_exp.training.fit import Metrics, OnEpoch
 from alexnet_exp.training.precision import choose_precision
+from alexnet_exp.training.tensorboard import tensorboard_log
 
 log = logging.getLogger(__name__)
 VAL_ACCURACY = "val/final_accuracy"  # of the weights that were kept; val/accuracy is that of an epoch
@@ -83,19 +86,15 @@ def run(config: RunConfig, overrides: list[str], is_hopeless: Callable[[int, flo
             tracker.log_yaml("config/weights.yaml", to_dict(pretrained.metadata))
         _log_plan(config, splits)
 
-        def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
-            tracker.log_epoch(epoch, metrics)
-            if is_hopeless and is_hopeless(epoch, metrics["val/accuracy"]):
-                tracker.tag(pruned=f"after epoch {epoch}")
-                raise Pruned(metrics["val/accuracy"])
-
         with Checkpoints(tracker.checkpoints) as checkpoints:
-            fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, on_epoch, checkpoints)
+            fitted = STRATEGIES[config.strategy.name](
+                config, splits, pretrained, _on_epoch(config, tracker, is_hopeless), checkpoints
+            )
 
         store = activation_store(config.cache, config.paths)
         probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
         report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
-        tracker.log_report(report, run_figures(config, fitted, report, splits))
+        tracker.log_report(report, run_figures(config, fitted, report, splits), fitted.history[-1]["epoch"] + 1)
         tracker.log_model(fitted)
         seconds = time.perf_counter() - started
         tracker.log_summary({"time/total_seconds": seconds, "model/parameters": fitted.parameters})
@@ -130,6 +129,21 @@ def _pretrained(config: RunConfig) -> Pretrained | None:
                 return read_weights(download_weights(run_id, Path(folder)))
         case _:
             return None
+
+
+def _on_epoch(config: RunConfig, tracker: Tracker, is_hopeless: Callable[[int, float], bool] | None) -> OnEpoch:
+    folder = config.tracking.tensorboard
+    to_tensorboard = tensorboard_log(Path(folder) / tracker.run_id) if folder else None
+
+    def on_epoch(epoch: int, metrics: Metrics) -> None:
+        tracker.log_epoch(epoch, metrics)
+        if to_tensorboard:
+            to_tensorboard(epoch, metrics)
+        if is_hopeless and is_hopeless(epoch, metrics["val/accuracy"]):
+            tracker.tag(pruned=f"after epoch {epoch}")
+            raise Pruned(metrics["val/accuracy"])
+
+    return on_epoch
 
 
 def _log_plan(config: RunConfig, splits: Splits) -> None:

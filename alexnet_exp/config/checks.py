@@ -109,6 +109,8 @@ def _placement(config: RunConfig) -> Iterator[str]:
 def _strategy(config: RunConfig) -> Iterator[str]:
     if isinstance(config.strategy, Scratch) and not isinstance(config.weights, NoWeights):
         yield f"weights: expected none for strategy scratch. Received: {config.weights.name}"
+    if isinstance(config.strategy, FeaturesSvm) and config.evaluation.test_each_epoch:
+        yield "evaluation.test_each_epoch: expected false for features_svm, which has no epochs. Received: True"
     if isinstance(config.strategy, Finetune) and isinstance(config.weights, NoWeights):
         yield "weights: expected pretrained layers (weights=...) for strategy finetune. Received: none"
     models = config.weights.models if isinstance(config.weights, FileWeights) else None

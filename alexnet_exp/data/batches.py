@@ -28,12 +28,14 @@ class Feed:
     Attributes:
       train: batches of all epochs of the stage, one epoch after the other, with one-hot labels.
       val: batches of one pass, with one-hot labels.
+      test: as `val`, where test accuracy is asked for in each epoch.
       examples: in one pass over `train`.
       steps: batches in one pass over `train`.
     """
 
     train: tf.data.Dataset
     val: tf.data.Dataset
+    test: tf.data.Dataset | None
     examples: int
     steps: int
 
@@ -46,8 +48,9 @@ def image_feed(
     eval_batch_size: int,
     seed: int,
     epochs: range,
+    with_test: bool = False,
 ) -> Feed:
-    """Shuffled, augmented training images and plain validation images, uint8 `[B, size, size, 3]`.
+    """Shuffled, augmented training images and plain images to evaluate on, uint8 `[B, size, size, 3]`.
 
     Order and pixels depend on the seed, the epoch's number and the example alone.
     """
@@ -59,29 +62,33 @@ def image_feed(
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    pixels = view_batches(splits.val, "center", size, eval_batch_size)
-    val = tf.data.Dataset.zip(pixels, _one_hot_batches(splits.val.labels, classes, eval_batch_size))
-    return Feed(train.prefetch(2), val, len(images), steps_per_epoch(images, batch_size))
+
+    def plain(part: ImageSet) -> tf.data.Dataset:
+        pixels = view_batches(part, "center", size, eval_batch_size)
+        return tf.data.Dataset.zip(pixels, _one_hot_batches(part.labels, classes, eval_batch_size))
+
+    test = plain(splits.test) if with_test else None
+    return Feed(train.prefetch(2), plain(splits.val), test, len(images), steps_per_epoch(images, batch_size))
 
 
 def array_feed(
     train: list[np.ndarray],
     views: list[View],
-    val: np.ndarray,
-    labels: tuple[np.ndarray, np.ndarray],
+    held_out: list[np.ndarray],
+    labels: list[np.ndarray],
     classes: int,
     batch_size: int,
     eval_batch_size: int,
     seed: int,
     epochs: range,
 ) -> Feed:
-    """Shuffled training rows and validation rows of features or activations `[N, ...]`, float32.
+    """Shuffled training rows and rows to evaluate on, of features or activations `[N, ...]`, float32.
 
     Args:
       train: for each view its rows, in memory or mapped.
       views: which view an example is seen in is decided as the augmentation of the images would.
-      val: the validation rows.
-      labels: of train and val, `[N]`.
+      held_out: the rows of val, and of test where test accuracy is asked for in each epoch.
+      labels: `[N]` of train and of each of `held_out`.
     """
 
     def rows(epoch: tf.Tensor, index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -94,15 +101,19 @@ def array_feed(
             batch[position == number] = array[index[position == number]]
         return batch
 
-    def held_out(index: tf.Tensor) -> tf.Tensor:
-        return tf.cast(_read(val.__getitem__, [index], val.dtype, val.shape[1:]), tf.float32)
+    def plain(part: np.ndarray, part_labels: np.ndarray) -> tf.data.Dataset:
+        def read(index: tf.Tensor) -> tf.Tensor:
+            return tf.cast(_read(part.__getitem__, [index], part.dtype, part.shape[1:]), tf.float32)
+
+        chosen = tf.data.Dataset.range(len(part)).batch(eval_batch_size).map(read, tf.data.AUTOTUNE)
+        return tf.data.Dataset.zip(chosen, _one_hot_batches(part_labels, classes, eval_batch_size)).prefetch(2)
 
     period = views[0].augmentation.views if isinstance(views[0], Draws) else None
     order = shuffled_order(len(train[0]), batch_size, seed, epochs, period)
     batches = order.map(rows, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    val_rows = tf.data.Dataset.range(len(val)).batch(eval_batch_size).map(held_out, tf.data.AUTOTUNE)
-    val_batches = tf.data.Dataset.zip(val_rows, _one_hot_batches(labels[1], classes, eval_batch_size))
-    return Feed(batches.prefetch(2), val_batches.prefetch(2), len(train[0]), steps_per_epoch(train[0], batch_size))
+    val, *test = map(plain, held_out, labels[1:])
+    steps = steps_per_epoch(train[0], batch_size)
+    return Feed(batches.prefetch(2), val, test[0] if test else None, len(train[0]), steps)
 
 
 def shuffled_order(

@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScale
 from sklearn.svm import SVC, LinearSVC
 
 from alexnet_exp.config.schema import FeaturesMlp, FeaturesSvm, RunConfig
-from alexnet_exp.data import Splits
+from alexnet_exp.data import ImageSet, Splits
 from alexnet_exp.data.batches import array_feed
 from alexnet_exp.model.alexnet import cut_network
 from alexnet_exp.model.weights import Pretrained
@@ -46,7 +46,8 @@ def features_svm(
     """
     assert isinstance(config.strategy, FeaturesSvm)
     strategy = config.strategy
-    extractor, train, val = _extract(config, splits, pretrained, strategy)
+    parts = [splits.train, splits.val]
+    extractor, (train, val) = _extract(config, splits, pretrained, strategy, parts)
     labels = (splits.train.labels, splits.val.labels)
     scaling = _scaling(strategy, config.seed).fit(train)
     scaled = (scaling.transform(train), scaling.transform(val))
@@ -79,7 +80,8 @@ def features_mlp(
     """One hidden layer with dropout and a softmax on the features."""
     strategy = config.strategy
     assert isinstance(strategy, FeaturesMlp)
-    extractor, train, val = _extract(config, splits, pretrained, strategy)
+    parts = [splits.train, splits.val, *([splits.test] if config.evaluation.test_each_epoch else [])]
+    extractor, (train, *held_out) = _extract(config, splits, pretrained, strategy, parts)
     classes = len(splits.class_names)
     keras.config.set_dtype_policy("float32")  # a small head gains nothing from less
     head = _mlp(train, classes, strategy)
@@ -90,8 +92,8 @@ def features_mlp(
     feed = array_feed(
         [train],
         ["center"],
-        val,
-        (splits.train.labels, splits.val.labels),
+        held_out,
+        [part.labels for part in parts],
         classes,
         config.training.batch_size,
         config.evaluation.batch_size,
@@ -103,18 +105,22 @@ def features_mlp(
 
 
 def _extract(
-    config: RunConfig, splits: Splits, pretrained: Pretrained | None, strategy: FeaturesSvm | FeaturesMlp
-) -> tuple[keras.Model, np.ndarray, np.ndarray]:
-    """The cut network, and the features of train and val."""
+    config: RunConfig,
+    splits: Splits,
+    pretrained: Pretrained | None,
+    strategy: FeaturesSvm | FeaturesMlp,
+    parts: list[ImageSet],
+) -> tuple[keras.Model, list[np.ndarray]]:
+    """The cut network, and the features of some parts, of which the first is train."""
     if pretrained is None:
         log.warning("features of a random network: weights=file or weights=run brings pretrained layers")
     network = build_network(config, len(splits.class_names), pretrained, strategy.cut)
     extractor = cut_network(network, strategy.cut, strategy.crops)
     views, batch_size = config.evaluation.views, config.evaluation.batch_size
     store = activation_store(config.cache, config.paths)
-    train, val = (outputs(extractor, part, views, batch_size, store) for part in (splits.train, splits.val))
-    log.info("%d features of %d + %d images", train.shape[1], len(train), len(val))
-    return extractor, train, val
+    features = [outputs(extractor, part, views, batch_size, store) for part in parts]
+    log.info("%d features of %s images", features[0].shape[1], " + ".join(str(len(part)) for part in parts))
+    return extractor, features
 
 
 def _scaling(strategy: FeaturesSvm, seed: int) -> Pipeline:

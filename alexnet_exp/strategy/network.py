@@ -69,6 +69,7 @@ def _on_pixels(config: RunConfig, splits: Splits, epochs: range) -> Feed:
         config.evaluation.batch_size,
         config.seed,
         epochs,
+        config.evaluation.test_each_epoch,
     )
 
 
@@ -94,15 +95,16 @@ def on_activations(
         return "its activations are larger than cache.max_gb"
     batch_size = config.evaluation.batch_size
     train = kept_outputs(prefix, splits.train, views, batch_size, store)
-    val = kept_outputs(prefix, splits.val, ["center"], batch_size, store)
-    if train is None or val is None:
+    parts = [splits.val, splits.test] if config.evaluation.test_each_epoch else [splits.val]
+    held_out = [kept_outputs(prefix, part, ["center"], batch_size, store) or [] for part in parts]
+    if train is None or not all(held_out):
         return "its activations cannot be written"
     log.info("%s: %d views of the activations of %s", stage.name, len(views), network.layers[depth - 1].name)
     feed = array_feed(
         train,
         views,
-        val[0],
-        (splits.train.labels, splits.val.labels),
+        [center for (center,) in held_out],
+        [splits.train.labels, *(part.labels for part in parts)],
         len(splits.class_names),
         config.training.batch_size,
         batch_size,

@@ -233,6 +233,7 @@ def _tags(config: RunConfig) -> dict[str, str]:
         "dataset": config.dataset.name,
         "model": config.model.name,
         "weights": config.weights.name,
+        "protocol": "test each epoch" if config.evaluation.test_each_epoch else "test once",
         "seed": str(config.seed),
     }
     if isinstance(config.weights, RunWeights):

@@ -75,14 +75,15 @@ class Tracker:
     def log_summary(self, metrics: dict[str, float]) -> None:
         self.log_epoch(0, metrics)
 
-    def log_report(self, report: "Report", figures: dict[str, bytes]) -> None:
+    def log_report(self, report: "Report", figures: dict[str, bytes], step: int) -> None:
         """Logs test metrics, figures and per-example predictions.
 
         Args:
           report: of the test images.
           figures: PNG images by name; each becomes `figures/<name>.png`.
+          step: after the last epoch: these are the latest where test accuracy was read after each.
         """
-        self.log_summary({f"test/{name}": value for name, value in report.metrics.items()})
+        self.log_epoch(step, {f"test/{name}": value for name, value in report.metrics.items()})
         for title, image in figures.items():
             path = f"figures/{title}.png"
             self._file(path).write_bytes(image)

@@ -56,7 +56,7 @@ def fit(
     states = [*plateau_callbacks(schedule), *_stopping(training)]
     views = [LiveView(stage.name, epochs, feed.steps, feed.examples)] if terminal().is_interactive else []
     with mirrored(network, feed, choose_devices(training)) as (trained, batches), held_signals() as let_through:
-        record = EpochRecord(stage, feed.examples, on_epoch, course, states, let_through)
+        record = EpochRecord(stage, batches, on_epoch, course, states, let_through)
         trained.compile(
             optimizer=build_optimizer(optimizer, schedule, stage.learning_rate, feed.steps, epochs),
             loss=_loss(training),
@@ -90,14 +90,14 @@ class EpochRecord(keras.callbacks.Callback):
     def __init__(
         self,
         stage: Stage,
-        examples: int,
+        feed: Feed,
         on_epoch: OnEpoch,
         course: Course,
         states: list[keras.callbacks.Callback],
         let_through: Callable[[], None],
     ):
         super().__init__()
-        self.stage, self.examples, self.on_epoch = stage, examples, on_epoch
+        self.stage, self.feed, self.on_epoch = stage, feed, on_epoch
         self.course, self.states, self.let_through = course, states, let_through
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -122,10 +122,13 @@ class EpochRecord(keras.callbacks.Callback):
             "val/accuracy": logs["val_accuracy"],
             "train/learning_rate": self.learning_rate,
             "time/epoch_seconds": time.perf_counter() - self.started,
-            "time/images_per_second": self.examples / (self.train_ended - self.started),
+            "time/images_per_second": self.feed.examples / (self.train_ended - self.started),
         }
         self.check_finite(metrics["val/loss"])
         number = self.stage.epochs[epoch]
+        if self.feed.test is not None:
+            test = self.model.evaluate(self.feed.test, verbose=0, return_dict=True)
+            metrics["test/accuracy"] = test["accuracy"]
         self.on_epoch(number, metrics)
         self.course.history.append({"epoch": number, "stage": self.stage.name} | metrics)
         train = "loss {train/loss:.4f}  accuracy {train/accuracy:.4f}"

@@ -17,7 +17,7 @@ GROUPS = ("model", "dataset", "augmentation", "optimizer", "schedule", "weights"
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 FILES = (  # that the options look for
     "weights.safetensors", "cifar10.zip", "dogs_vs_cats.tar", "flowers17.tar", "weights/alexnet_conv1-5.npz",
-    "weights/caffenet_conv1-5.npz", "weights/bvlc_alexnet_conv1-3_conv5.npz",
+    "weights/caffenet_conv1-5.npz", "weights/bvlc_alexnet_conv1-3_conv5.npz", "bikes_vs_ships",
 )  # fmt: skip
 NOT_SCIENCE = (
     "run.", "tracking.", "paths.", "dataset.root", "dataset.on_bad_image", "dataset.on_leak", "dataset.near_duplicates",
@@ -95,6 +95,10 @@ def test_every_option_composes_and_its_science_is_in_the_fingerprint(
         (["dataset.limits.ratio=0"], ["dataset.limits.ratio", "greater than 0", "Received: 0"]),
         (["dataset.limit_per_class=1"], ["dataset.limit_per_class", "Received: 1"]),
         (["evaluation.views=ten_crop"], ["evaluation.views", "augmentation.load_size", "Received: None"]),
+        (
+            ["strategy=features_svm", "evaluation.test_each_epoch=true"],
+            ["evaluation.test_each_epoch: expected false for features_svm", "Received: True"],
+        ),
         (["schedule.warmup_epochs=12"], ["schedule.warmup_epochs", "fewer than training.epochs, 12"]),
         (["model.norm.lrn.size=4"], ["model.norm.lrn.size", "odd", "Received: 4"]),
         (

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,8 @@ from alexnet_exp.data import Splits, load_splits
 from alexnet_exp.data.files import ImageFile
 from alexnet_exp.data.groups import assign_parts, groups_of
 from alexnet_exp.errors import ConfigError, DataError
+from alexnet_exp.tracking.query import read_predictions
+from tests.conftest import Compose
 
 PATTERN = r"(patient\d+)"
 OVERRIDE = f"dataset.group_pattern='{PATTERN}'"
@@ -83,6 +86,23 @@ def test_a_patient_is_on_one_side(films: Path, caplog: pytest.LogCaptureFixture)
     assert groups_by_part(grouped(films, "dataset.split_seed=1"))[2] != test
     plain = load_splits(dataset(films), 16, films.parent / "cache")
     assert groups_by_part(plain)[0] & groups_by_part(plain)[2]
+
+
+def test_films_of_patients_go_through_a_whole_run(films: Path, store: str, tiny: Compose) -> None:
+    from alexnet_exp.run import run
+
+    result = run(tiny("dataset=image_folder", f"dataset.root={films}", OVERRIDE, "evaluation.test_each_epoch=true"), [])
+    stored = mlflow.get_run(result.run_id)
+    assert stored.data.params["dataset.group_pattern"] == PATTERN
+    assert stored.data.tags["protocol"] == "test each epoch"
+    course = mlflow.MlflowClient().get_metric_history(result.run_id, "test/accuracy")
+    assert [point.step for point in course] == [0, 1]  # after the epoch, and at the end
+    assert stored.data.metrics["test/accuracy"] == course[-1].value == result.metrics["accuracy"]
+    (tested,) = read_predictions([result.run_id]).values()
+    patients = set(groups_of(tested["id"].tolist(), PATTERN).values())
+    others = {path.name[:12] for path in films.rglob("*.png")} - patients
+    assert len(patients | others) == 18
+    assert len(tested) == sum(path.name[:12] in patients for path in films.rglob("*.png"))
 
 
 def test_16_bit_and_8_bit_films_look_alike(films: Path) -> None:

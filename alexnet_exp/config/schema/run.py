@@ -17,6 +17,7 @@ class EvaluationConfig:
 
     batch_size: Count
     views: Literal["center", "mirror", "ten_crop"]
+    test_each_epoch: bool
 
 
 @frozen
@@ -45,6 +46,7 @@ class TrackingConfig:
 
     uri: str | None
     experiment: str
+    tensorboard: str | None
     flush_seconds: Positive
 
 

@@ -1,0 +1,180 @@
+"""The table says what the runs gave; what is finished with today's configuration is not run again."""
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import mlflow
+import pandas as pd
+import pytest
+
+from alexnet_exp.errors import UserError
+from tests.conftest import REPO, TINY
+
+Record = Callable[..., str]
+
+
+@pytest.fixture
+def reproduce(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(REPO / "scripts"))
+    import reproduce
+
+    return reproduce
+
+
+@pytest.fixture
+def record(store: str, reproduce: ModuleType) -> Record:
+    """Leaves a run in the store with the parameters of these overrides."""
+    from reproduction.store import parameters
+
+    mlflow.set_tracking_uri(store)
+
+    def leave(overrides: list[str], status: str = "FINISHED") -> str:
+        with mlflow.start_run() as run:
+            mlflow.log_params(parameters(tuple(overrides)))
+        mlflow.MlflowClient().set_terminated(run.info.run_id, status)
+        return str(run.info.run_id)
+
+    return leave
+
+
+def finished(reproduce: ModuleType, *overrides: str) -> dict[int, str]:
+    """The ids of the runs that count for a configuration, by seed."""
+    from reproduction.store import Plan, finished_runs
+
+    runs = finished_runs("0", [Plan("arm", "seed", overrides, range(2))])["arm"]
+    return runs["run_id"].to_dict() if len(runs) else {}
+
+
+def test_a_run_counts_while_the_configuration_is_what_it_was(reproduce: ModuleType, record: Record) -> None:
+    first = record(["seed=0", "training.precision=float32"])
+    record(["seed=1"], status="FAILED")
+    other = record(["seed=1", "model=alexnet", "training.epochs=13"])
+    assert finished(reproduce, "training.epochs=12") == {0: first}
+    assert finished(reproduce, "training.precision=bfloat16") == {}
+    assert finished(reproduce, "model=alexnet", "training.epochs=13") == {1: other}
+    again = record(["seed=0"])
+    assert finished(reproduce) == {0: again}
+
+
+def test_nothing_is_found_in_an_empty_store(reproduce: ModuleType, store: str) -> None:
+    mlflow.set_tracking_uri(store)
+    assert finished(reproduce) == {}
+
+
+def cells(
+    reproduce: ModuleType, runs: dict[str, pd.DataFrame], measure: str, value: float, failed: object = None
+) -> dict:
+    from reproduction import claims, store, table
+
+    claim = claims.Claim("R9", "what", "claimed", value, tuple(runs), getattr(claims, measure), "none")
+    plans = {name: store.Plan(name, "seed", (f"arm={name}",), range(3)) for name in runs}
+    return dict(zip(table.COLUMNS, table.row(claim, plans, runs, failed or {}), strict=True))
+
+
+def accuracies(*values: float) -> pd.DataFrame:
+    metrics = {"test/accuracy": list(values), "test/accuracy_low": 0.4, "test/accuracy_high": 0.6}
+    return pd.DataFrame(metrics | {"time/total_seconds": 90.0}).add_prefix("metrics.")
+
+
+def test_a_row_over_seeds(reproduce: ModuleType) -> None:
+    row = cells(reproduce, {"a": accuracies(0.5, 0.6, 0.7)}, "accuracy", 0.8)
+    assert (row["measured"], row["std"], row["n"]) == ("0.600", "0.100", "3")
+    assert row["95 % interval"] == "0.352 to 0.848"  # 4.303 * 0.1 / sqrt(3) on either side
+    assert row["claim"] == "within the interval"
+    assert row["time of a run"] == "90 s"
+    assert row["command: `alexnet-exp ...`"] == "`-m arm=a seed=0,1,2`"
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.5, "reached"), (0.55, "within the interval"), (0.7, "not reached")])
+def test_a_row_of_one_run_has_the_interval_of_its_images(reproduce: ModuleType, value: float, verdict: str) -> None:
+    row = cells(reproduce, {"a": accuracies(0.5)}, "accuracy", value)
+    assert (row["measured"], row["std"], row["n"], row["95 % interval"]) == ("0.500", "-", "1", "0.400 to 0.600")
+    assert row["claim"] == verdict
+
+
+def test_differences_are_paired_by_seed(reproduce: ModuleType) -> None:
+    row = cells(reproduce, {"a": accuracies(0.5, 0.9), "b": accuracies(0.4, 0.8, 0.1)}, "difference", 0.2)
+    assert (row["measured"], row["n"]) == ("0.100", "2")
+    assert row["claim"] == "not reached"
+
+
+def test_a_claim_without_runs_says_so_and_why(reproduce: ModuleType) -> None:
+    empty = accuracies()
+    assert cells(reproduce, {"a": empty}, "accuracy", 0.5)["measured"] == "not measured yet"
+    assert cells(reproduce, {"a": empty}, "accuracy", 0.5, {"a": "why"})["measured"] == "failed: why"
+
+
+@pytest.mark.parametrize(("course", "epochs"), [([0.5, 0.7, 0.8], 2.5), ([0.75], 1.0), ([0.2, 0.74], None)])
+def test_epochs_to_the_target_are_interpolated(
+    reproduce: ModuleType, course: list[float], epochs: float | None
+) -> None:
+    from reproduction.claims import crossing
+
+    assert crossing(pd.Series(course)) == pytest.approx(epochs or float("nan"), nan_ok=True)
+
+
+def test_the_ratio_of_epochs_comes_from_the_curves(reproduce: ModuleType, record: Record) -> None:
+    fast, slow = record([]), record([])
+    for run_id, course in ((fast, [0.5, 1.0]), (slow, [0.25, 0.5, 0.5, 0.75])):
+        for step, value in enumerate(course):
+            mlflow.MlflowClient().log_metric(run_id, "train/accuracy", value, step=step)
+    runs = {name: accuracies(0.5).assign(run_id=run_id) for name, run_id in (("fast", fast), ("slow", slow))}
+    row = cells(reproduce, runs, "epochs_ratio", 6.0)
+    assert row["measured"] == f"{4 / 1.5:.3f}"
+
+
+def test_every_row_has_a_recipe_and_every_recipe_a_row(reproduce: ModuleType) -> None:
+    from reproduction.claims import ARMS, CLAIMS
+
+    assert {name for claim in CLAIMS for name in claim.arms} == set(ARMS)
+    assert reproduce.SYSTEMS == ["R1", "R2", "R3", "R4", "R5", "paper"]
+
+
+def test_what_is_to_run_is_chosen_by_system_or_arm(reproduce: ModuleType) -> None:
+    assert reproduce.chosen(["R3", "r2_cifar10"]) == ["r2_cifar10", "r3_bikes_vs_ships"]
+    with pytest.raises(UserError, match=r"^--only: .*R4, R5, paper, r1_flowers17.*Received: R7$"):
+        reproduce.chosen(["R3", "R7"])
+
+
+def test_the_sizes_of_the_networks_are_those_published(reproduce: ModuleType) -> None:
+    from reproduction.table import facts
+
+    rows = [" ".join(row) for row in facts()]
+    assert "62,380,346 parameters 62,380,346 parameters" in rows[0]
+    assert "60,965,224 parameters" in rows[1]
+    assert rows[2].count("55, 27, 27, 13, 13, 13, 13, 6") == 2
+
+
+def test_what_is_left_runs_and_the_table_tells_what_failed(
+    reproduce: ModuleType, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alexnet_exp.config.compose import compose_config
+    from alexnet_exp.run import run
+    from reproduction.claims import Arm, Claim, accuracy
+
+    few = (*TINY, "dataset.limit_per_class=20")
+    arms = {"good": Arm(few, (), repeats=1), "bad": Arm((*few, "optimizer.learning_rate=1e20"), (), repeats=1)}
+    claims = [Claim("R1", name, "0.1", 0.1, (name,), accuracy, "none") for name in arms]
+    commands = []
+
+    def in_this_process(command: list[str]) -> bool:
+        commands.append(command)
+        try:
+            run(compose_config(command), command)
+        except UserError:
+            return True
+        return False
+
+    for name, value in {"ARMS": arms, "CLAIMS": claims, "alexnet_exp": in_this_process}.items():
+        monkeypatch.setattr(reproduce, name, value)
+    page = tmp_path / "page.md"
+    arguments = Namespace(only=["R1"], quick=False, dry_run=False, table=False, output=page)
+    assert reproduce.reproduce(arguments) == 1
+    assert [command[-1] for command in commands] == ["run.arm=good", "run.arm=bad"]
+    good, bad = (line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| R1"))
+    assert 0 < float(good[3]) < 1
+    assert bad[3].startswith("failed: TrainingDiverged: optimizer.learning_rate")
+    assert reproduce.reproduce(arguments) == 1
+    assert [command[-1] for command in commands[2:]] == ["run.arm=bad"]
