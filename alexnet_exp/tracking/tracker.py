@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -21,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking.context.registry import resolve_tags
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 import alexnet_exp
 from alexnet_exp.checksums import file_sha256
@@ -31,6 +30,8 @@ from alexnet_exp.config.schema import RunWeights
 from alexnet_exp.errors import TrackingError
 from alexnet_exp.tracking.delivery import MOST, Sender, remove_finished
 from alexnet_exp.tracking.journal import Journal, now
+from alexnet_exp.tracking.note import NOTE, note
+from alexnet_exp.tracking.provenance import CONFIG, NONE, OVERRIDES, PACKAGES, code_tags, packages
 from alexnet_exp.tracking.reach import without_credentials
 from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, short
 
@@ -49,7 +50,6 @@ SCENARIOS = {
     "features_mlp": "feature extraction",
 }
 REQUIREMENTS = ["tensorflow", "keras", "scikit-learn", "numpy", "pillow", "pydantic", "skops", "filelock", "rich"]
-NONE = "none"  # the value of a tag that has none: MLflow filters by tags that are there
 VALUE_LENGTH = 6000  # of a parameter; MLflow refuses more
 RUN_LOG = "run.log"
 UNDELIVERED = (
@@ -104,11 +104,10 @@ class Tracker:
         self.log_text("classification_report.json", json.dumps(report.per_class, indent=2))
 
     def log_model(self, fitted: "Fitted") -> None:
-        """Logs the classifier as an MLflow model that takes raw uint8 images."""
-        size = fitted.load_size
+        """Logs the classifier as an MLflow model: from raw images to the probabilities of the classes."""
         signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, 3))]),
-            outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(fitted.class_names)))]),
+            inputs=Schema([TensorSpec(np.dtype(object), (-1,))]),  # pixels, or files in base64: see serving.py
+            outputs=Schema([ColSpec("float", name) for name in fitted.class_names]),
         )
         folder = self._journal.folder / MODEL
         shutil.rmtree(folder, ignore_errors=True)  # MLflow wants to make it
@@ -118,10 +117,11 @@ class Tracker:
             self.tag(**{MODEL_SHA256: file_sha256(Path(name) / "fitted" / "fitted.json")})
             mlflow.pyfunc.save_model(
                 path=str(folder),
-                loader_module="alexnet_exp.serving",
+                loader_module="alexnet_exp.tracking.serving",
                 data_path=str(Path(name) / "fitted"),
                 code_paths=[str(Path(alexnet_exp.__file__).parent)],
                 signature=signature,
+                metadata={"image_size": fitted.load_size},
                 pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
             )
         self._append("model", path=MODEL)
@@ -234,26 +234,15 @@ def _tags(config: RunConfig) -> dict[str, str]:
     }
     if isinstance(config.weights, RunWeights):
         tags["weights_run_id"] = config.weights.run_id
-    return tags | _git_state()
-
-
-def _git_state() -> dict[str, str]:
-    def git(*arguments: str) -> str:
-        folder = Path(alexnet_exp.__file__).parent
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
-    except (OSError, subprocess.CalledProcessError):
-        return {"git_commit": NONE, "git_dirty": NONE}
+    return tags | code_tags()
 
 
 def _log_config(tracker: Tracker, config: RunConfig, overrides: list[str]) -> None:
     tracker.log_params(flatten(science(config)))
     settings = to_dict(config)
     settings["tracking"]["uri"] = None  # it may hold a password
-    tracker.log_yaml("config/config.yaml", settings)
-    tracker.log_yaml("config/overrides.yaml", overrides)
+    tracker.log_yaml(CONFIG, settings)
+    tracker.log_yaml(OVERRIDES, overrides)
+    tracker.log_yaml(PACKAGES, packages())
+    tracker.tag(**{NOTE: note(config, tracker.run_id)})
     tracker.log_text("config/command.txt", " ".join(sys.argv))
