@@ -22,6 +22,10 @@ class TrackingError(UserError):
     """The tracking store does not answer, or a run's state cannot be kept."""
 
 
+class RunIsLive(TrackingError):
+    """Another process works on the same experiment."""
+
+
 class DeviceError(UserError):
     """The machine does not have the devices that training asks for."""
 

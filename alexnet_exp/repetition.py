@@ -61,7 +61,7 @@ def recorded_config(run_id: str, here: RunConfig) -> RunConfig:
         if place.startswith(data):
             recorded[group][name] = f"{here.paths.data}/{place.removeprefix(data)}"
     recorded["paths"], recorded["tracking"] = to_dict(here.paths), to_dict(here.tracking)
-    recorded["run"] |= {"study": STUDY, "arm": run_id}
+    recorded["run"] |= {"study": STUDY, "arm": run_id, "if_exists": "rerun"}
     return config_from(recorded)
 
 

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -19,13 +19,15 @@ from alexnet_exp.evaluation import figures
 from alexnet_exp.evaluation.metrics import Report, evaluate
 from alexnet_exp.model.weights import Pretrained, read_weights
 from alexnet_exp.strategy import STRATEGIES, Fitted
+from alexnet_exp.tracking.lifecycle import Finished, TrackedRun
 from alexnet_exp.tracking.store import download_weights, open_store
-from alexnet_exp.tracking.tracker import tracked_run
 from alexnet_exp.training.activations import activation_store
+from alexnet_exp.training.checkpoint import Checkpoints
 from alexnet_exp.training.devices import choose_devices
 from alexnet_exp.training.precision import choose_precision
 
 log = logging.getLogger(__name__)
+VAL_ACCURACY = "val/final_accuracy"  # of the weights that were kept; val/accuracy is that of an epoch
 
 
 @dataclass(frozen=True)
@@ -49,18 +51,19 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
     """
     started = time.perf_counter()
     experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
-    with tracked_run(config, experiment_id, overrides) as tracker:
-        tracker.tag(devices=len(choose_devices(config.training)))
-        keras.backend.clear_session()
-        tracker.tag(precision=choose_precision(config.training, config.model, Path(config.paths.cache)))
+    with TrackedRun(config, experiment_id, overrides) as tracked:
+        config = _settled(config)
         keras.utils.set_random_seed(config.seed)
-
         load_size = config.augmentation.load_size or config.model.input_size
         splits = load_splits(config.dataset, load_size, Path(config.paths.cache))
         pretrained = _pretrained(config)
+        identity = fingerprint(config, splits.fingerprint, pretrained.content_sha256 if pretrained else None)
+
+        tracker = tracked.begin(config, identity)
+        if isinstance(tracker, Finished):
+            return _reused(tracker, config, len(splits.test))
         tracker.tag(
-            fingerprint=fingerprint(config, splits.fingerprint, pretrained.content_sha256 if pretrained else None),
-            dataset_sha256=splits.fingerprint,
+            precision=config.training.precision, devices=config.training.devices, dataset_sha256=splits.fingerprint
         )
         if pretrained:
             tracker.tag(weights_sha256=pretrained.sha256)
@@ -68,7 +71,8 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
             tracker.log_yaml("config/weights.yaml", to_dict(pretrained.metadata))
         _log_plan(config, splits)
 
-        fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, tracker.log_epoch)
+        with Checkpoints(tracker.checkpoints) as checkpoints:
+            fitted = STRATEGIES[config.strategy.name](config, splits, pretrained, tracker.log_epoch, checkpoints)
 
         store = activation_store(config.cache, config.paths)
         probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
@@ -77,8 +81,26 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
         tracker.log_model(fitted)
         seconds = time.perf_counter() - started
         tracker.log_summary({"time/total_seconds": seconds, "model/parameters": fitted.parameters})
-    _log_result(report, seconds, tracker.run_id)
+        tracker.log_summary({VAL_ACCURACY: fitted.val_accuracy})
+    _log_result(report.metrics, len(splits.test), seconds, tracker.run_id)
     return RunResult(tracker.run_id, report.metrics, fitted.val_accuracy)
+
+
+def _settled(config: RunConfig) -> RunConfig:
+    """The configuration with the precision and the number of devices that this machine trains with."""
+    devices = len(choose_devices(config.training))
+    keras.backend.clear_session()
+    precision = choose_precision(config.training, config.model, Path(config.paths.cache))
+    return replace(config, training=replace(config.training, precision=precision, devices=devices))
+
+
+def _reused(finished: Finished, config: RunConfig, examples: int) -> RunResult:
+    """The result of a finished run of the same experiment."""
+    run_id, logged = finished.run_id, finished.metrics
+    log.info("not run again: finished in study %s (run.if_exists=rerun repeats it)", finished.study)
+    metrics = {name.removeprefix("test/"): value for name, value in logged.items() if name.startswith("test/")}
+    _log_result(metrics, examples, logged["time/total_seconds"], run_id)
+    return RunResult(run_id, metrics, logged[VAL_ACCURACY])
 
 
 def _pretrained(config: RunConfig) -> Pretrained | None:
@@ -119,14 +141,13 @@ def _log_plan(config: RunConfig, splits: Splits) -> None:
     )
 
 
-def _log_result(report: Report, seconds: float, run_id: str) -> None:
-    metrics = report.metrics
+def _log_result(metrics: dict[str, float], examples: int, seconds: float, run_id: str) -> None:
     log.info(
         "test accuracy %.4f (95 %% interval %.4f to %.4f, n = %d)  %.1f s  run %s",
         metrics["accuracy"],
         metrics["accuracy_low"],
         metrics["accuracy_high"],
-        len(report.predictions),
+        examples,
         seconds,
         run_id,
     )

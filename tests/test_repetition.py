@@ -33,7 +33,7 @@ def test_a_run_is_repeated_and_compared(
     run_id = run(tiny("seed=3", "run.study=s", "augmentation=rotate_shift_shear_zoom"), ["seed=3"]).run_id
     client = mlflow.MlflowClient()
     client.set_tag(run_id, "code_sha256", "another")
-    client.set_tag(run_id, "devices", "8")
+    client.set_tag(run_id, "dataset_sha256", "other")
     client.log_metric(run_id, "test/ece", 2.0)
     assert repeat(monkeypatch, run_id) == 1
     (repeated,) = mlflow.search_runs(
@@ -46,7 +46,7 @@ def test_a_run_is_repeated_and_compared(
     ]
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
         f"code_sha256: recorded another, now {repeated.data.tags['code_sha256']}",
-        "devices: recorded 8, now 1",
+        f"dataset_sha256: recorded other, now {repeated.data.tags['dataset_sha256']}",
     ]
     original = find_run(run_id)
     assert repeated.data.tags["fingerprint"] == original.data.tags["fingerprint"]

@@ -145,7 +145,7 @@ def test_a_terminated_run_is_killed(store: str, tmp_path: Path) -> None:
 
 
 def test_the_same_config_and_seed_give_the_same_bits(store: str, tiny: Compose) -> None:
-    first, second = (run(tiny("augmentation=rotate_shift_shear_zoom"), []) for _ in range(2))
+    first, second = (run(tiny("augmentation=rotate_shift_shear_zoom", "run.if_exists=rerun"), []) for _ in range(2))
     assert first.metrics == second.metrics
     histories = [stored(result).data.metrics["train/loss"] for result in (first, second)]
     assert histories[0] == histories[1]

@@ -9,9 +9,10 @@ from alexnet_exp.strategy.features import features_mlp, features_svm
 from alexnet_exp.strategy.finetune import finetune
 from alexnet_exp.strategy.fitted import Fitted, load_fitted
 from alexnet_exp.strategy.scratch import scratch
+from alexnet_exp.training.checkpoint import Checkpoints
 from alexnet_exp.training.fit import OnEpoch
 
-Strategy = Callable[[RunConfig, Splits, Pretrained | None, OnEpoch], Fitted]
+Strategy = Callable[[RunConfig, Splits, Pretrained | None, OnEpoch, Checkpoints | None], Fitted]
 
 STRATEGIES: dict[str, Strategy] = {
     "scratch": scratch,

@@ -21,17 +21,27 @@ from alexnet_exp.model.weights import Pretrained
 from alexnet_exp.strategy.fitted import Fitted
 from alexnet_exp.strategy.network import as_fitted, build_network
 from alexnet_exp.training.activations import activation_store, outputs
-from alexnet_exp.training.fit import Metrics, OnEpoch, Stage, fit
+from alexnet_exp.training.checkpoint import Checkpoints
+from alexnet_exp.training.course import Course, Stage
+from alexnet_exp.training.fit import Metrics, OnEpoch, fit
 
 log = logging.getLogger(__name__)
 CALIBRATION_FOLDS = 5
 
 
-def features_svm(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
+def features_svm(
+    config: RunConfig,
+    splits: Splits,
+    pretrained: Pretrained | None,
+    on_epoch: OnEpoch,
+    checkpoints: Checkpoints | None = None,
+) -> Fitted:
     """A support vector machine on the features.
 
     `C` is the one with the best accuracy on val; on a tie, on train; then the smallest. The final machine learns on
     train and val. Its probabilities are calibrated by a temperature, which leaves its predictions as they are.
+
+    It has no checkpoints: the features, which take the time, are kept by the store of activations.
     """
     assert isinstance(config.strategy, FeaturesSvm)
     strategy = config.strategy
@@ -57,7 +67,13 @@ def features_svm(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
     return as_fitted(extractor, config, splits, history, classifier)
 
 
-def features_mlp(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
+def features_mlp(
+    config: RunConfig,
+    splits: Splits,
+    pretrained: Pretrained | None,
+    on_epoch: OnEpoch,
+    checkpoints: Checkpoints | None = None,
+) -> Fitted:
     """One hidden layer with dropout and a softmax on the features."""
     strategy = config.strategy
     assert isinstance(strategy, FeaturesMlp)
@@ -66,6 +82,9 @@ def features_mlp(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
     keras.config.set_dtype_policy("float32")  # a small head gains nothing from less
     head = _mlp(train, classes, strategy)
     stage = Stage("features_mlp", range(strategy.epochs), config.optimizer.learning_rate)
+    course = Course(stage, head, config.training, checkpoints)
+    if course.ended:
+        return as_fitted(extractor, config, splits, course.history, head)
     feed = array_feed(
         [train],
         ["center"],
@@ -75,9 +94,9 @@ def features_mlp(config: RunConfig, splits: Splits, pretrained: Pretrained | Non
         config.training.batch_size,
         config.evaluation.batch_size,
         config.seed,
-        stage.epochs,
+        course.epochs,
     )
-    history = fit(head, feed, stage, config.training, config.optimizer, config.schedule, on_epoch)
+    history = fit(head, feed, stage, config.training, config.optimizer, config.schedule, on_epoch, course)
     return as_fitted(extractor, config, splits, history, head)
 
 

@@ -11,12 +11,20 @@ from alexnet_exp.model.alexnet import block_of
 from alexnet_exp.model.weights import Pretrained
 from alexnet_exp.strategy.fitted import Fitted
 from alexnet_exp.strategy.network import as_fitted, build_network, fit_images
-from alexnet_exp.training.fit import OnEpoch, Stage
+from alexnet_exp.training.checkpoint import Checkpoints
+from alexnet_exp.training.course import Stage
+from alexnet_exp.training.fit import OnEpoch
 
 log = logging.getLogger(__name__)
 
 
-def finetune(config: RunConfig, splits: Splits, pretrained: Pretrained | None, on_epoch: OnEpoch) -> Fitted:
+def finetune(
+    config: RunConfig,
+    splits: Splits,
+    pretrained: Pretrained | None,
+    on_epoch: OnEpoch,
+    checkpoints: Checkpoints | None = None,
+) -> Fitted:
     """Trains the stages of `strategy.stages` in order, each with an optimizer of its own."""
     assert isinstance(config.strategy, Finetune)
     network = build_network(config, len(splits.class_names), pretrained)
@@ -26,7 +34,7 @@ def finetune(config: RunConfig, splits: Splits, pretrained: Pretrained | None, o
         freeze_all_but(network, plan.layers, config.model.layers)
         name = f"stage {number}/{len(config.strategy.stages)}"
         stage = Stage(name, range(first_epoch, first_epoch + plan.epochs), plan.learning_rate)
-        history += fit_images(network, config, splits, stage, on_epoch)
+        history += fit_images(network, config, splits, stage, on_epoch, checkpoints)
         first_epoch = history[-1]["epoch"] + 1  # early stopping may have ended the stage
     return as_fitted(network, config, splits, history)
 

@@ -14,7 +14,9 @@ from alexnet_exp.model.alexnet import frozen_prefix, split_network
 from alexnet_exp.model.weights import Pretrained, adapt_model, load_weights
 from alexnet_exp.strategy.fitted import Fitted
 from alexnet_exp.training.activations import activation_store, kept_outputs
-from alexnet_exp.training.fit import OnEpoch, Stage, fit
+from alexnet_exp.training.checkpoint import Checkpoints
+from alexnet_exp.training.course import Course, Stage
+from alexnet_exp.training.fit import OnEpoch, fit
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +31,26 @@ def build_network(config: RunConfig, classes: int, pretrained: Pretrained | None
 
 
 def fit_images(
-    network: keras.Model, config: RunConfig, splits: Splits, stage: Stage, on_epoch: OnEpoch
+    network: keras.Model,
+    config: RunConfig,
+    splits: Splits,
+    stage: Stage,
+    on_epoch: OnEpoch,
+    checkpoints: Checkpoints | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains one stage on the training images; where it can, from the activations of the frozen layers.
+    """Trains what is left of one stage on the training images; where it can, from the activations of the frozen layers.
 
     The course of training is the same either way, but for the rounding of what is kept.
     """
-    trained, feed = _on_activations(network, config, splits, stage) or (network, _on_pixels(config, splits, stage))
-    return fit(trained, feed, stage, config.training, config.optimizer, config.schedule, on_epoch)
+    course = Course(stage, network, config.training, checkpoints)
+    if course.ended:
+        return course.history
+    on_activations = _on_activations(network, config, splits, stage, course.epochs)
+    trained, feed = on_activations or (network, _on_pixels(config, splits, course.epochs))
+    return fit(trained, feed, stage, config.training, config.optimizer, config.schedule, on_epoch, course)
 
 
-def _on_pixels(config: RunConfig, splits: Splits, stage: Stage) -> Feed:
+def _on_pixels(config: RunConfig, splits: Splits, epochs: range) -> Feed:
     return image_feed(
         splits,
         config.augmentation,
@@ -47,14 +58,17 @@ def _on_pixels(config: RunConfig, splits: Splits, stage: Stage) -> Feed:
         config.training.batch_size,
         config.evaluation.batch_size,
         config.seed,
-        stage.epochs,
+        epochs,
     )
 
 
 def _on_activations(
-    network: keras.Model, config: RunConfig, splits: Splits, stage: Stage
+    network: keras.Model, config: RunConfig, splits: Splits, stage: Stage, epochs: range
 ) -> tuple[keras.Model, Feed] | None:
-    """What trains in this stage, and the activations of the frozen layers before it; None to train from pixels."""
+    """What trains in this stage, and the activations of the frozen layers before it; None to train from pixels.
+
+    That is settled for the stage as a whole, whichever `epochs` of it are left.
+    """
     depth = frozen_prefix(network)
     if not any(layer.weights for layer in network.layers[:depth]):
         return None
@@ -82,7 +96,7 @@ def _on_activations(
         config.training.batch_size,
         batch_size,
         config.seed,
-        stage.epochs,
+        epochs,
     )
     return suffix, feed
 

@@ -14,7 +14,7 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric, Param,
 from mlflow.models import Model
 
 from alexnet_exp.errors import UserError
-from alexnet_exp.tracking.journal import Journal, Record, journals
+from alexnet_exp.tracking.journal import Journal, Record, journals, now
 from alexnet_exp.tracking.reach import check_reachable, without_credentials
 from alexnet_exp.tracking.store import short, use_store
 
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 MOST = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow takes no more in one call
 GATHER_SECONDS = 1.0  # between two calls: quick epochs share one
+HEARTBEAT, HEARTBEAT_SECONDS = "heartbeat", 60.0  # the tag with a run's last sign of life (ms), and how often
+FAILURE, ERROR = "failure", "error"  # tags of a run that failed: the kind, and the message
 LONGEST_PAUSE = 30.0  # after an outage, however long, the store is found within this time
 
 
@@ -94,14 +96,17 @@ class Sender:
         return None
 
     def _work(self) -> None:
-        failures = 0
+        failures, beat = 0, time.monotonic()
         while not self._given_up.is_set():
-            self._news.wait()
+            self._news.wait(HEARTBEAT_SECONDS)
             self._closing.wait(GATHER_SECONDS)
             self._news.clear()
             last = self._closing.is_set()  # asked before delivering: whatever comes later is delivered by another round
             try:
                 deliver(self._journal, self._client)
+                if time.monotonic() - beat > HEARTBEAT_SECONDS and not last:
+                    self._client.set_tag(self._journal.run_id, HEARTBEAT, str(now()))
+                    beat = time.monotonic()
             except Exception as error:  # MLflow's, the network's, the disk's: all are tried again
                 failures += 1
                 self._error = error
@@ -188,6 +193,10 @@ def _send(batch: Batch, journal: Journal, client: MlflowClient) -> None:
             )
         case "model":
             _send_model(journal.folder / record["path"], journal, client)
+        case "status" if record["status"] == "RUNNING":
+            client.update_run(run_id, "RUNNING")
+            for tag in {FAILURE, ERROR} & client.get_run(run_id).data.tags.keys():
+                client.delete_tag(run_id, tag)
         case "status":
             client.set_terminated(run_id, record["status"], record["timestamp"])
 

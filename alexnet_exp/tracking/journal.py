@@ -6,6 +6,7 @@ A run has the folder `<state>/<run_id>/`:
   confirmed       how many bytes of the journal the store has confirmed
   artifacts/      the files that the records speak of, at their paths in the run
   model/          the MLflow model
+  checkpoints/    of training, until the run has finished
   lock            held by the process that writes the journal or delivers it
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 Record = dict[str, Any]
 
@@ -34,12 +35,13 @@ class Journal:
       metrics   values: numbers by name, step, timestamp in milliseconds; at most 1000
       artifact  path in the run, and below `artifacts`
       model     path: the folder of an MLflow model, beside the journal
-      status    status (FINISHED, FAILED or KILLED), timestamp
+      status    status (FINISHED, FAILED, KILLED; RUNNING when it is resumed), timestamp
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.artifacts = folder / "artifacts"
+        self.checkpoints = folder / "checkpoints"
         self._lines = folder / "journal.jsonl"
         self._confirmed = folder / "confirmed"
         self._reached: int | None = None
@@ -47,6 +49,21 @@ class Journal:
     @property
     def run_id(self) -> str:
         return self.folder.name
+
+    @property
+    def exists(self) -> bool:
+        return self._lines.exists()
+
+    @property
+    def live(self) -> bool:
+        """Whether a process holds it."""
+        if not self.folder.exists():
+            return False
+        try:
+            with self._lock():
+                return False
+        except Timeout:
+            return True
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -56,7 +73,7 @@ class Journal:
           filelock.Timeout: when a live process has it.
         """
         self.artifacts.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / "lock", timeout=0, thread_local=False):
+        with self._lock():
             with open(self._lines, "ab") as file:
                 file.truncate(sum(len(line) for line in self._whole_lines(0)))
             yield
@@ -94,6 +111,9 @@ class Journal:
             written.write_text(str(position))
             written.replace(self._confirmed)
 
+    def has(self, kind: str) -> bool:
+        return any(record["kind"] == kind for record in self.records())
+
     @property
     def position(self) -> int:
         """How much the store has confirmed, in bytes."""
@@ -114,12 +134,15 @@ class Journal:
 
     def delete(self) -> None:
         """Removes what was delivered; the folder too when nobody else keeps something in it."""
-        for folder in (self.artifacts, self.folder / "model"):
+        for folder in (self.artifacts, self.checkpoints, self.folder / "model"):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self._lines, self._confirmed, self.folder / "lock"):
             file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+    def _lock(self) -> FileLock:
+        return FileLock(self.folder / "lock", timeout=0, thread_local=False)
 
     def _whole_lines(self, position: int) -> Iterator[bytes]:
         if self._lines.exists():

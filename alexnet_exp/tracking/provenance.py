@@ -1,4 +1,4 @@
-"""What a result depends on besides its configuration: code, packages, data, weights and the choices for the machine."""
+"""What a result depends on besides its configuration: code, packages, data and weights."""
 
 import hashlib
 import platform
@@ -13,7 +13,7 @@ from alexnet_exp.tracking.query import read_yaml
 
 NONE = "none"  # the value of a tag that has none: MLflow filters by tags that are there
 CONFIG, OVERRIDES, PACKAGES = "config/config.yaml", "config/overrides.yaml", "config/packages.yaml"  # artifacts
-TAGS = ("code_sha256", "dataset_sha256", "weights_sha256", "precision", "devices")
+TAGS = ("code_sha256", "dataset_sha256", "weights_sha256")
 
 Provenance = dict[str, str]
 

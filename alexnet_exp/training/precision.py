@@ -14,6 +14,7 @@ from filelock import FileLock
 from alexnet_exp.checksums import json_sha256
 from alexnet_exp.config import to_dict
 from alexnet_exp.config.schema import ModelConfig, TrainingConfig
+from alexnet_exp.config.schema.training import Precision
 from alexnet_exp.model import build_alexnet
 
 log = logging.getLogger(__name__)
@@ -24,17 +25,16 @@ WORTHWHILE = 1.05  # times faster
 ROUNDS, CLASSES = 3, 10
 
 
-def choose_precision(training: TrainingConfig, model: ModelConfig, cache: Path) -> str:
+def choose_precision(training: TrainingConfig, model: ModelConfig, cache: Path) -> Precision:
     """Settles `auto` and makes Keras build networks with it from now on.
 
     `auto` is bfloat16 where the processor or the GPU multiplies it and a training step of this network at this batch
     size is faster with it, which is measured once and kept in `cache`.
-
-    Returns:
-      `float32`, `bfloat16` or `float16`.
     """
-    precision: str = training.precision
-    if precision == "auto":
+    precision: Precision
+    if training.precision != "auto":
+        precision = training.precision
+    else:
         precision = _faster(model, training.batch_size, cache) if _multiplies_bfloat16() else "float32"
     keras.config.set_dtype_policy(POLICIES[precision])
     return precision
@@ -50,7 +50,7 @@ def _multiplies_bfloat16() -> bool:
         return False
 
 
-def _faster(model: ModelConfig, batch_size: int, cache: Path) -> str:
+def _faster(model: ModelConfig, batch_size: int, cache: Path) -> Precision:
     identity = [_processor(), tf.__version__, to_dict(model), batch_size]
     answers = cache / "precision" / f"{json_sha256(identity)[:32]}.json"
     answers.parent.mkdir(parents=True, exist_ok=True)

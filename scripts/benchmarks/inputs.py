@@ -18,9 +18,8 @@ FILES_IN_PIECE = 500
 
 def composed(folder: Path, *overrides: str) -> RunConfig:
     """A configuration that keeps everything in `folder`."""
-    return compose_config(
-        [f"paths.cache='{folder / 'cache'}'", f"tracking.uri='sqlite:///{folder / 'mlflow.db'}'", *overrides]
-    )
+    places = (f"paths.cache='{folder / 'cache'}'", f"tracking.uri='sqlite:///{folder / 'mlflow.db'}'")
+    return compose_config([*places, "run.if_exists=rerun", *overrides])
 
 
 def network_227(setting: Setting, *overrides: str) -> RunConfig:

@@ -13,7 +13,8 @@ from alexnet_exp.data import Splits
 from alexnet_exp.data.batches import Feed, image_feed
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.layers import GroupedConv2D
-from alexnet_exp.training.fit import OnEpoch, Stage, fit
+from alexnet_exp.training.course import Stage
+from alexnet_exp.training.fit import OnEpoch, fit
 from alexnet_exp.training.optimizer import build_optimizer
 from benchmarks.inputs import photos
 from benchmarks.timing import seconds_of

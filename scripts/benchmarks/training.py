@@ -3,8 +3,9 @@
 from statistics import median
 
 from alexnet_exp.model import build_alexnet
+from alexnet_exp.tracking.lifecycle import TrackedRun
 from alexnet_exp.tracking.store import open_store
-from alexnet_exp.tracking.tracker import tracked_run
+from alexnet_exp.tracking.tracker import Tracker
 from alexnet_exp.training.precision import choose_precision
 from benchmarks.inputs import CLASSES, generated_splits, network_227
 from benchmarks.rows import Measured, Setting
@@ -24,7 +25,9 @@ def whole_fit(setting: Setting) -> Measured:
     bare = BareStep(config, CLASSES)
     network = build_alexnet(config.model, CLASSES)
     experiment = open_store(config.tracking.uri, config.tracking.experiment)
-    with tracked_run(config, experiment, []) as tracker:
+    with TrackedRun(config, experiment, []) as tracked:
+        tracker = tracked.begin(config)
+        assert isinstance(tracker, Tracker)
         pairs = in_turns(
             lambda: bare.seconds((epochs - 1) * steps),
             lambda: fit_epoch_seconds(network, config, splits, epochs, tracker.log_epoch) / steps,

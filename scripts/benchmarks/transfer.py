@@ -11,7 +11,7 @@ from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.strategy.finetune import freeze_all_but
 from alexnet_exp.strategy.network import build_network, fit_images
 from alexnet_exp.training.activations import activation_store
-from alexnet_exp.training.fit import Stage
+from alexnet_exp.training.course import Stage
 from alexnet_exp.training.precision import choose_precision
 from benchmarks.inputs import composed, generated_splits
 from benchmarks.rows import Measured, Setting
@@ -98,7 +98,7 @@ def second_svm(setting: Setting) -> Measured:
 def _svm_seconds(config: RunConfig, splits: Splits) -> float:
     def fit_and_predict() -> None:
         keras.utils.set_random_seed(config.seed)
-        fitted = STRATEGIES["features_svm"](config, splits, None, lambda *_: None)
+        fitted = STRATEGIES["features_svm"](config, splits, None, lambda *_: None, None)
         store = activation_store(config.cache, config.paths)
         fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
 

@@ -10,8 +10,8 @@ from mlflow import MlflowClient
 from alexnet_exp.config import RunConfig
 from alexnet_exp.tracking.delivery import Delivery, deliver, sync
 from alexnet_exp.tracking.journal import Journal, journals
+from alexnet_exp.tracking.lifecycle import TrackedRun
 from alexnet_exp.tracking.store import open_store
-from alexnet_exp.tracking.tracker import tracked_run
 from tests.tracking.writers import config_for, log_epochs
 
 
@@ -59,9 +59,10 @@ def test_a_live_journal_is_left_alone(journal: Journal, tmp_path: Path) -> None:
 
 def test_what_is_sent_again_is_stored_once(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All confirmations are lost: everything is delivered three times, the model too."""
-    monkeypatch.setattr("alexnet_exp.tracking.tracker.remove_finished", lambda journal: None)
+    monkeypatch.setattr("alexnet_exp.tracking.lifecycle.remove_finished", lambda journal: None)
     config, experiment_id = config_for(store, tmp_path), open_store(store, "alexnet")
-    with tracked_run(config, experiment_id, []) as tracker:
+    with TrackedRun(config, experiment_id, []) as tracked:
+        tracker = tracked.begin(config)
         log_epochs(tracker, range(30))
         tracker.log_summary({"test/accuracy": 0.1 + 0.2, "test/loss": float("nan")})
         journal = Journal(tmp_path / "state" / tracker.run_id)
@@ -89,7 +90,8 @@ def test_what_is_sent_again_is_stored_once(store: str, tmp_path: Path, monkeypat
 
 
 def write_until(problem: BaseException | None, config: RunConfig, epochs: int) -> None:
-    with tracked_run(config, open_store(config.tracking.uri, "alexnet"), []) as tracker:
+    with TrackedRun(config, open_store(config.tracking.uri, "alexnet"), []) as tracked:
+        tracker = tracked.begin(config)
         log_epochs(tracker, range(epochs))
         if problem:
             raise problem
@@ -111,7 +113,8 @@ def test_a_journal_that_cannot_be_written_ends_the_run_as_failed_with_the_cause(
     config = config_for(store, tmp_path, "tracking.flush_seconds=1")
 
     def obstruct(state: Path) -> None:
-        with tracked_run(config, open_store(store, "alexnet"), []) as tracker:
+        with TrackedRun(config, open_store(store, "alexnet"), []) as tracked:
+            tracker = tracked.begin(config)
             lines = state / tracker.run_id / "journal.jsonl"
             lines.unlink()
             lines.mkdir()

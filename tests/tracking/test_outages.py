@@ -10,8 +10,8 @@ from mlflow import MlflowClient
 
 from alexnet_exp.tracking.delivery import Delivery, sync
 from alexnet_exp.tracking.journal import Journal, journals
+from alexnet_exp.tracking.lifecycle import TrackedRun
 from alexnet_exp.tracking.store import open_store
-from alexnet_exp.tracking.tracker import tracked_run
 from tests.tracking.servers import MlflowServer
 from tests.tracking.writers import EPOCH_METRICS, check_run, config_for, log_epochs, started_writers, value
 
@@ -40,10 +40,12 @@ def test_a_run_outlives_an_outage_and_one_that_ends_in_it_is_delivered_later(
     experiment_id = open_store(server.uri, "alexnet")
     client = MlflowClient(server.uri)
 
-    with tracked_run(config, experiment_id, []) as living:
+    with TrackedRun(config, experiment_id, []) as tracked:
+        living = tracked.begin(config)
         log_epochs(living, range(5))
         wait_for_delivery(Journal(state / living.run_id))
-        with tracked_run(hasty, experiment_id, []) as ended:
+        with TrackedRun(hasty, experiment_id, []) as other:
+            ended = other.begin(hasty)
             log_epochs(ended, range(3))
             wait_for_delivery(Journal(state / ended.run_id))
             assert len(client.get_metric_history(ended.run_id, "val/loss")) == 3  # while it runs
@@ -66,7 +68,7 @@ def test_a_run_outlives_an_outage_and_one_that_ends_in_it_is_delivered_later(
     assert client.get_run(ended.run_id).info.status == "RUNNING"
     assert sync(state, None) == [Delivery(ended.run_id, None)]
     check_run(client, ended.run_id, 1500)
-    assert list(state.iterdir()) == []
+    assert journals(state) == []
 
 
 @pytest.mark.faults

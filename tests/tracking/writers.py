@@ -12,8 +12,9 @@ from mlflow import MlflowClient
 
 from alexnet_exp.config import RunConfig
 from alexnet_exp.config.compose import compose_config
+from alexnet_exp.tracking.lifecycle import TrackedRun
 from alexnet_exp.tracking.store import open_store
-from alexnet_exp.tracking.tracker import Tracker, tracked_run
+from alexnet_exp.tracking.tracker import Tracker
 
 EPOCH_METRICS = ("train/loss", "val/loss", "time/epoch_seconds")
 processes = multiprocessing.get_context("forkserver")  # separate processes that import MLflow once
@@ -39,7 +40,8 @@ def write_run(config: RunConfig, folder: Path, epochs: int, seconds: float, toge
     os.chdir(folder)
     together.wait(timeout=60)
     experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
-    with tracked_run(config, experiment_id, []) as tracker:
+    with TrackedRun(config, experiment_id, []) as tracked:
+        tracker = tracked.begin(config)
         log_epochs(tracker, range(epochs), seconds)
         tracker.log_text("note.txt", tracker.run_id)
 

@@ -21,11 +21,17 @@ class EvaluationConfig:
 
 @frozen
 class RunSettings:
-    """What the run is called in MLflow."""
+    """What the run is called in MLflow, and what becomes of an earlier run of the same experiment.
+
+    Attributes:
+      if_exists: `reuse` returns the result of a finished one and resumes another one; `resume` resumes, but repeats a
+        finished one; `rerun` always begins a new run.
+    """
 
     name: str | None
     study: str | None
     arm: str | None
+    if_exists: Literal["reuse", "resume", "rerun"]
 
 
 @frozen

@@ -85,6 +85,7 @@ class OneCycle:
     warmup_fraction: Annotated[float, Field(gt=0, lt=1)]
 
 
+Precision = Literal["float32", "bfloat16", "float16"]
 ScheduleConfig = Annotated[Constant | Step | ReduceOnPlateau | Cosine | OneCycle, Field(discriminator="name")]
 
 
@@ -94,7 +95,7 @@ class TrainingConfig:
 
     epochs: Count
     batch_size: Count
-    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    precision: Literal["auto", Precision]
     devices: Literal["auto"] | Count
     loss: Literal["cross_entropy", "mean_squared_error"]
     label_smoothing: Fraction
