@@ -13,28 +13,36 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
+from PIL import Image
 
 from alexnet_exp.data.decode import BadImage, decode, pixel_limit
 from alexnet_exp.data.files import UNPRINTABLE, read_image, walk_images
-from alexnet_exp.errors import one_line
-from alexnet_exp.evaluation.image_grid import image_grid
+from alexnet_exp.errors import UserError, one_line
+from alexnet_exp.evaluation.figures.images import NAME, Tile, in_rows, overlay, sheet
+from alexnet_exp.evaluation.figures.style import png, shortened
 from alexnet_exp.strategy import Fitted, load_fitted
 from alexnet_exp.tracking.registry import run_id_of
 from alexnet_exp.tracking.store import download_model
 
 BATCHES_AHEAD = 2  # are decoded while the network computes: memory does not grow with the number of files
 GRID = 32  # images
-CAPTION = 14  # letters
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The probabilities `[classes]` of one file, and what the network saw, uint8 `[size, size, 3]`."""
+    """Of one file.
+
+    Attributes:
+      path: of the file.
+      pixels: what was classified, uint8 `[load_size, load_size, 3]`.
+      probabilities: `[classes]`.
+      explanation: the image beside what speaks for the most probable class in it, where that was asked for.
+    """
 
     path: str
     pixels: np.ndarray
     probabilities: np.ndarray
+    explanation: np.ndarray | None = None
 
     @property
     def label(self) -> int:
@@ -70,16 +78,24 @@ def image_paths(names: Iterable[str]) -> Iterator[str]:
             yield name
 
 
-def classify(fitted: Fitted, paths: Iterable[str], batch_size: int) -> Iterator[Prediction | Unreadable]:
-    """Classifies files in order. They are decoded as the run decoded its images, on all cores, ahead of the network."""
+def classify(
+    fitted: Fitted, paths: Iterable[str], batch_size: int, explain: bool = False
+) -> Iterator[Prediction | Unreadable]:
+    """Classifies files in order. They are decoded as the run decoded its images, on all cores, ahead of the network.
+
+    Raises:
+      UserError: when an explanation is asked for and the classifier has no gradient.
+    """
+    if explain and not fitted.has_gradient:
+        raise UserError("--gradcam: expected a run whose classifier is a network. Received: one with an SVM")
     paths, ahead = iter(paths), deque[Iterator[tuple[str, np.ndarray | BadImage]]]()
     with ThreadPoolExecutor(os.cpu_count()) as pool, pixel_limit(fitted.megapixels):
         while batch := list(islice(paths, batch_size)):
             ahead.append(zip(batch, pool.map(partial(_decoded, fitted), batch), strict=True))
             if len(ahead) > BATCHES_AHEAD:
-                yield from _classified(fitted, list(ahead.popleft()))
+                yield from _classified(fitted, list(ahead.popleft()), explain)
         for decoded in ahead:
-            yield from _classified(fitted, list(decoded))
+            yield from _classified(fitted, list(decoded), explain)
 
 
 def _decoded(fitted: Fitted, path: str) -> np.ndarray | BadImage:
@@ -92,14 +108,25 @@ def _decoded(fitted: Fitted, path: str) -> np.ndarray | BadImage:
         return error
 
 
-def _classified(fitted: Fitted, batch: list[tuple[str, np.ndarray | BadImage]]) -> Iterator[Prediction | Unreadable]:
-    pixels = [image for _, image in batch if not isinstance(image, BadImage)]
-    probabilities = iter(fitted.predict_batch(np.stack(pixels)) if pixels else ())
+def _classified(
+    fitted: Fitted, batch: list[tuple[str, np.ndarray | BadImage]], explain: bool
+) -> Iterator[Prediction | Unreadable]:
+    good = [(path, image) for path, image in batch if not isinstance(image, BadImage)]
+    predictions = iter(_predictions(fitted, good, explain) if good else ())
     for path, image in batch:
-        if isinstance(image, BadImage):
-            yield Unreadable(path, str(image))
-        else:
-            yield Prediction(path, image, next(probabilities))
+        yield Unreadable(path, str(image)) if isinstance(image, BadImage) else next(predictions)
+
+
+def _predictions(fitted: Fitted, images: list[tuple[str, np.ndarray]], explain: bool) -> list[Prediction]:
+    pixels = np.stack([image for _, image in images])
+    probabilities = fitted.predict_batch(pixels)
+    explanations: list[np.ndarray | None] = [None] * len(images)
+    if explain:
+        explanations = [*map(overlay, *fitted.grad_cam(pixels, probabilities.argmax(axis=1)))]
+    return [
+        Prediction(path, image, values, explanation)
+        for (path, image), values, explanation in zip(images, probabilities, explanations, strict=True)
+    ]
 
 
 def line(prediction: Prediction, class_names: list[str], top: int) -> str:
@@ -139,6 +166,12 @@ def csv_table(path: Path, class_names: list[str]) -> Iterator[Callable[[Predicti
         yield add
 
 
+def write_explanation(folder: Path, number: int, path: str, explanation: np.ndarray) -> None:
+    """Writes `<number>_<name of the file>.png`; the folder is made where it does not exist."""
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(explanation).save(folder / f"{number:05d}_{Path(path).name}.png")
+
+
 @dataclass
 class Sample:
     """Up to `GRID` of any number of predictions, each as likely as any other (Vitter 1985, algorithm R)."""
@@ -153,12 +186,12 @@ class Sample:
             self.kept[place : place + 1] = [(self.seen, prediction)]
         self.seen += 1
 
-    def figure(self, class_names: list[str]) -> Figure:
-        """The sample in the order of the files, with the most probable class of each."""
-        shown = [prediction for _, prediction in sorted(self.kept, key=lambda entry: entry[0])]
-        captions = [f"{_short(class_names[p.label])} {p.probabilities[p.label]:.0%}" for p in shown]
-        return image_grid([prediction.pixels for prediction in shown], captions)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= CAPTION else f"{name[: CAPTION - 1]}…"
+    def grid(self, class_names: list[str]) -> bytes:
+        """The sample in the order of the files, with the most probable class of each, as PNG."""
+        tiles = []
+        for _, prediction in sorted(self.kept, key=lambda entry: entry[0]):
+            confidence = f" {prediction.probabilities[prediction.label]:.0%}"
+            name = shortened(class_names[prediction.label], NAME - len(confidence))
+            tiles.append(Tile(prediction.pixels, [name + confidence]))
+        some = f"{len(tiles)} of " if len(tiles) < self.seen else ""
+        return png(sheet(in_rows(tiles), f"predictions on {some}{self.seen} images"))

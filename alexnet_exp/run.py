@@ -7,18 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
-from matplotlib.figure import Figure
 
 from alexnet_exp.config import RunConfig, to_dict
 from alexnet_exp.config.fingerprint import fingerprint
 from alexnet_exp.config.schema import FileWeights, RunWeights
 from alexnet_exp.data import Splits, load_splits
 from alexnet_exp.download import fetch
-from alexnet_exp.evaluation import figures
-from alexnet_exp.evaluation.metrics import Report, evaluate
+from alexnet_exp.evaluation.figures.of_run import overview, run_figures
+from alexnet_exp.evaluation.metrics import evaluate
 from alexnet_exp.model.weights import Pretrained, read_weights
-from alexnet_exp.strategy import STRATEGIES, Fitted
+from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.tracking.lifecycle import Finished, TrackedRun
 from alexnet_exp.tracking.store import download_weights, open_store
 from alexnet_exp.training.activations import activation_store
@@ -77,7 +75,8 @@ def run(config: RunConfig, overrides: list[str]) -> RunResult:
         store = activation_store(config.cache, config.paths)
         probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
         report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
-        tracker.log_report(report, _figures(config, fitted, report, splits))
+        figures = run_figures(config, fitted, report, splits)
+        tracker.log_report(report, figures, overview(figures))
         tracker.log_model(fitted)
         seconds = time.perf_counter() - started
         tracker.log_summary({"time/total_seconds": seconds, "model/parameters": fitted.parameters})
@@ -112,18 +111,6 @@ def _pretrained(config: RunConfig) -> Pretrained | None:
                 return read_weights(download_weights(run_id, Path(folder)))
         case _:
             return None
-
-
-def _figures(config: RunConfig, fitted: Fitted, report: Report, splits: Splits) -> dict[str, Figure]:
-    kernels = np.asarray(fitted.network.get_layer(next(iter(config.model.conv))).kernel)
-    bgr = fitted.network.get_layer("preprocess").channels == "bgr"
-    return {
-        "curves": figures.curves(fitted.history, f"{config.strategy.name} on {config.dataset.name}"),
-        "confusion_matrix": figures.confusion_matrix(report, normalized=False),
-        "confusion_matrix_normalized": figures.confusion_matrix(report, normalized=True),
-        "predictions": figures.prediction_grid(report, splits.test),
-        "conv1_kernels": figures.conv1_kernels(kernels[:, :, ::-1] if bgr else kernels),
-    }
 
 
 def _log_plan(config: RunConfig, splits: Splits) -> None:

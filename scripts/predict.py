@@ -15,8 +15,6 @@ from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import UserError
 from alexnet_exp.tracking.query import open_existing
 
-FIGURES = (".pdf", ".png", ".svg")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Classify images with the model of a run.")
@@ -24,7 +22,12 @@ def main() -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for a list on standard input")
     parser.add_argument("--top", type=int, default=1, metavar="N", help="classes to print for each image (%(default)s)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write all probabilities there instead of printing")
-    parser.add_argument("--grid", type=Path, metavar="FILE", help="draw up to 32 of the images with their classes")
+    parser.add_argument(
+        "--grid", type=Path, metavar="FILE", help="draw up to 32 of the images with their classes, as PNG"
+    )
+    parser.add_argument(
+        "--gradcam", type=Path, metavar="DIR", help="write what speaks for the class of each image there"
+    )
     arguments = parser.parse_args()
     try:
         sys.exit(predict(arguments))
@@ -42,18 +45,21 @@ def predict(arguments: argparse.Namespace) -> int:
         from alexnet_exp import prediction as by
 
     fitted = by.load_classifier(arguments.model)
+    paths = by.image_paths(listed(arguments.paths))
     sample, unreadable = by.Sample(), 0
     with ExitStack() as stack:
         table = None
         if arguments.csv:
             file = stack.enter_context(by.whole_file(arguments.csv))
             table = stack.enter_context(by.csv_table(file, fitted.class_names))
-        for result in by.classify(fitted, by.image_paths(listed(arguments.paths)), config.evaluation.batch_size):
+        for result in by.classify(fitted, paths, config.evaluation.batch_size, bool(arguments.gradcam)):
             if isinstance(result, by.Unreadable):
                 unreadable += 1
                 print(f"{by.printable(result.path)}: unreadable ({result.reason})", file=sys.stderr)
                 continue
             sample.add(result)
+            if result.explanation is not None:
+                by.write_explanation(arguments.gradcam, sample.seen, result.path, result.explanation)
             if table:
                 table(result)
             else:
@@ -61,8 +67,7 @@ def predict(arguments: argparse.Namespace) -> int:
         if not sample.seen:
             raise UserError(f"expected images. Received: {unreadable} unreadable files")
     if arguments.grid:
-        with by.whole_file(arguments.grid) as file:
-            sample.figure(fitted.class_names).savefig(file, dpi=120)
+        arguments.grid.write_bytes(sample.grid(fitted.class_names))
     print(f"{sample.seen} images classified, {unreadable} files unreadable", file=sys.stderr)
     return int(unreadable > 0)
 
@@ -71,12 +76,12 @@ def check(arguments: argparse.Namespace) -> None:
     """Raises UserError for what can be known before the model is loaded."""
     if arguments.top < 1:
         raise UserError(f"--top: expected at least 1. Received: {arguments.top}")
-    for name in ("csv", "grid"):
+    for name in ("csv", "grid", "gradcam"):
         path: Path | None = getattr(arguments, name)
         if path and not path.absolute().parent.is_dir():
-            raise UserError(f"--{name}: expected a file in a folder that exists. Received: {path}")
-    if arguments.grid and arguments.grid.suffix not in FIGURES:
-        raise UserError(f"--grid: expected one of {', '.join(FIGURES)}. Received: {arguments.grid}")
+            raise UserError(f"--{name}: expected a place in a folder that exists. Received: {path}")
+    if arguments.grid and arguments.grid.suffix != ".png":
+        raise UserError(f"--grid: expected a .png file. Received: {arguments.grid}")
 
 
 def listed(paths: list[str]) -> Iterator[str]:

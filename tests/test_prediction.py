@@ -103,7 +103,18 @@ def test_folders_lists_and_bad_files(
         "missing.jpg: unreadable (No such file or directory)",
         "2 images classified, 2 files unreadable",
     ]
-    assert imread(tmp_path / "grid.png").shape[:2] == (210, 360)
+    assert imread(tmp_path / "grid.png").shape[1] == 880
+
+
+def test_what_speaks_for_a_class_is_drawn(
+    runs: dict[str, str], photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert predict(monkeypatch, runs["features_mlp"], photos, "--gradcam", tmp_path / "cam") == 0
+    files = sorted((tmp_path / "cam").iterdir())
+    assert [file.name for file in files[::23]] == ["00001_00.jpg.png", "00024_11.jpg.png"]
+    image, covered = np.hsplit(imread(files[0])[..., :3], 2)
+    assert image.shape == (224, 224, 3)
+    assert not np.array_equal(image, covered)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +123,12 @@ def test_folders_lists_and_bad_files(
         (["0123456789abcdef0123456789abcdef", "x.jpg"], "expected the id of a run with a model in sqlite:////"),
         (["models:/nobody@champion", "x.jpg"], "expected a registered model in sqlite:////"),
         (["models:/nobody", "x.jpg"], "expected a run id, models:/<name>@<alias> or models:/<name>/<version>. Receive"),
-        (["{scratch}", "x.jpg", "--csv", "nowhere/x.csv"], "--csv: expected a file in a folder that exists. Received"),
-        (["{scratch}", "x.jpg", "--grid", "x.txt"], "--grid: expected one of .pdf, .png, .svg. Received: x.txt"),
+        (["{scratch}", "x.jpg", "--csv", "nowhere/x.csv"], "--csv: expected a place in a folder that exists. Received"),
+        (["{scratch}", "x.jpg", "--grid", "x.txt"], "--grid: expected a .png file. Received: x.txt"),
+        (
+            ["{features_svm}", "x.jpg", "--gradcam", "g"],
+            "--gradcam: expected a run whose classifier is a network. Receiv",
+        ),
         (["{scratch}", "x.jpg", "--top", "0"], "--top: expected at least 1. Received: 0"),
         (["{scratch}", "x.jpg", "--csv", "x.csv"], "expected images. Received: 1 unreadable files"),
     ],

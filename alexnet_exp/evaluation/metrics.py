@@ -66,11 +66,20 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, ids: list[str], clas
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean distance of confidence and accuracy over 15 bins of equal width (Guo et al. 2017, equation 3)."""
+    bins = calibration_bins(probabilities, labels)
+    return float((bins["count"] / len(labels) * (bins["confidence"] - bins["accuracy"]).abs()).sum())
+
+
+def calibration_bins(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """The examples in 15 bins by the probability of their predicted class.
+
+    Returns:
+      For each bin that has examples: mean `confidence`, `accuracy` and `count`; the index is the number of the bin.
+    """
     confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
     bins = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
-    gaps = [
-        (inside := bins == number).mean() * abs(confidence[inside].mean() - correct[inside].mean())
-        for number in np.unique(bins)
-    ]
-    return float(np.sum(gaps))
+    correct = probabilities.argmax(axis=1) == labels
+    examples = pd.DataFrame({"bin": bins, "confidence": confidence.astype(np.float64), "accuracy": correct})
+    return examples.groupby("bin").agg(
+        confidence=("confidence", "mean"), accuracy=("accuracy", "mean"), count=("accuracy", "size")
+    )

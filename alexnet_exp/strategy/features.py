@@ -144,4 +144,5 @@ def _mlp(features: np.ndarray, classes: int, strategy: FeaturesMlp) -> keras.Mod
     x = keras.layers.Dropout(strategy.input_dropout, name="features_dropout")(x)
     x = keras.layers.Dense(strategy.units, "relu", kernel_initializer="he_normal", name="hidden")(x)
     x = keras.layers.Dropout(strategy.dropout, name="hidden_dropout")(x)
-    return keras.Model(inputs, keras.layers.Dense(classes, "softmax", name="head")(x), name="mlp")
+    x = keras.layers.Dense(classes, name="head")(x)
+    return keras.Model(inputs, keras.layers.Activation("softmax", name="probabilities")(x), name="mlp")

@@ -15,6 +15,7 @@ from alexnet_exp.data.decode import Resize
 from alexnet_exp.data.views import Views, cut_view, view_names
 from alexnet_exp.training.activation_store import ActivationStore
 from alexnet_exp.training.activations import outputs
+from alexnet_exp.training.grad_cam import grad_cam
 
 SETTINGS = ("views", "load_size", "resize", "megapixels", "class_names")  # kept in fitted.json
 SKOPS_TRUSTED = [  # classes of scikit-learn that skops does not trust by itself
@@ -67,6 +68,36 @@ class Fitted:
         elif self.classifier is not None:
             outputs = self.classifier.predict_proba(outputs)
         return np.asarray(outputs, np.float32)
+
+    def features(self, images: ImageSet, batch_size: int) -> np.ndarray:
+        """What the classifier reads, or the input of the network's own head, float32 `[N, D]`; of the central view."""
+        size = self.network.input_shape[1]
+        extractor = self.network
+        if self.classifier is None:
+            extractor = keras.Model(self.network.input, self.network.get_layer("head").input)
+        pieces = []
+        for start in range(0, len(images), batch_size):  # without a predict function: tracing one takes longer
+            pixels = cut_view(images.take(slice(start, start + batch_size)), "center", size)
+            pieces.append(np.asarray(keras.ops.cast(extractor(pixels, training=False), "float32")))
+        return np.concatenate(pieces)
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether Grad-CAM is possible: not with a scikit-learn classifier."""
+        return self.classifier is None or isinstance(self.classifier, keras.Model)
+
+    def grad_cam(self, pixels: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which part of each image speaks for its class, int `[B]`.
+
+        Args:
+          pixels: uint8 `[B, load_size, load_size, 3]`.
+          classes: for each image the class asked for.
+
+        Returns:
+          The central view of the images, uint8 `[B, size, size, 3]`, and its maps, float32 `[B, h, w]` from 0 to 1.
+        """
+        view = cut_view(pixels, "center", self.network.input_shape[1])
+        return view, grad_cam(self.network, self.classifier, view, classes)
 
     @property
     def val_accuracy(self) -> float:

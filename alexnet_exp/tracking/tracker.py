@@ -23,8 +23,6 @@ from alexnet_exp.tracking.reach import without_credentials
 from alexnet_exp.tracking.store import MODEL, MODEL_SHA256
 
 if TYPE_CHECKING:  # keeping a run needs no TensorFlow
-    from matplotlib.figure import Figure
-
     from alexnet_exp.evaluation.metrics import Report
     from alexnet_exp.strategy import Fitted
 
@@ -77,17 +75,18 @@ class Tracker:
     def log_summary(self, metrics: dict[str, float]) -> None:
         self.log_epoch(0, metrics)
 
-    def log_report(self, report: "Report", figures: "dict[str, Figure]") -> None:
+    def log_report(self, report: "Report", figures: dict[str, bytes], overview: bytes) -> None:
         """Logs test metrics, figures and per-example predictions.
 
         Args:
           report: of the test images.
-          figures: by name; each becomes `figures/<name>.png`.
+          figures: PNG images by name; each becomes `figures/<name>.png`.
+          overview: a PNG image that becomes `overview.png`: MLflow's page of comparison shows what lies in no folder.
         """
         self.log_summary({f"test/{name}": value for name, value in report.metrics.items()})
-        for title, figure in figures.items():
-            path = f"figures/{title}.png"
-            figure.savefig(self._file(path), dpi=120)
+        files = {f"figures/{title}.png": image for title, image in figures.items()} | {"overview.png": overview}
+        for path, image in files.items():
+            self._file(path).write_bytes(image)
             self._append("artifact", path=path)
         path = "predictions/test.parquet"
         report.predictions.to_parquet(self._file(path))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet_exp.evaluation import figures
+from alexnet_exp.evaluation.figures import classes as figures
 from alexnet_exp.evaluation.metrics import evaluate, expected_calibration_error
 
 NAMES = ["ant", "bee", "cat"]
@@ -52,4 +52,5 @@ def test_confusion_figures_name_every_class(classes: int) -> None:
     report = evaluate(rng.dirichlet(np.ones(classes), 3 * classes), labels, [str(i) for i in labels], names)
     for normalized in (True, False):
         axes = figures.confusion_matrix(report, normalized).axes[0]
-        assert [label.get_text() for label in axes.get_yticklabels()] == names
+        texts = [text.get_text() for text in axes.texts]
+        assert all(texts.count(name) == 2 for name in names)
