@@ -1,11 +1,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
+SCREENSHOTS ?= outputs/screenshots
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults lint format lock ui
+.PHONY: help setup demo test test-faults test-browser lint format lock ui
 
 help:  ## Show this list.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "expected Python 3.11 to 3.13. Received: " + sys.version)'
@@ -24,6 +25,9 @@ test: setup  ## Run the test suite (under 3 minutes, no network).
 
 test-faults: setup  ## Outages and kills at length: what survives what.
 	$(BIN)/python -m pytest -m faults -s
+
+test-browser: setup  ## The MLflow UI in Debian's Chromium (SCREENSHOTS=... for another folder of screenshots).
+	SCREENSHOTS="$(SCREENSHOTS)" $(BIN)/python -m pytest -m browser
 
 lint: setup  ## Check format, style, types and the import contract.
 	$(BIN)/ruff format --check .
