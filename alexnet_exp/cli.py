@@ -28,7 +28,7 @@ def main() -> None:
     """Runs `alexnet-exp`. A user's mistake is shown in one line each, with exit code 1."""
     show_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     try:
         app()
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -92,5 +92,6 @@ def _lines(error: Exception) -> list[str]:
     return lines if isinstance(error, ConfigError) else [" ".join(lines)]
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def terminate(number: int, frame: FrameType | None) -> None:
+    """Handles SIGTERM as SIGINT is handled: contexts are left, and the exit code is 128 + the signal."""
     sys.exit(128 + number)

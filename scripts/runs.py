@@ -1,80 +1,189 @@
-"""Looks after runs: python scripts/runs.py sync | promote RUN_ID --name NAME | repeat RUN_ID
+"""Looks after runs.
 
-sync     delivers what a tracking store has missed of runs that ended, or were killed, while it was away
-promote  registers a run's model and makes it the champion of its name, unless the champion is better
-repeat   runs a recorded configuration again, warns of what has changed since, and compares the metrics
+python scripts/runs.py list [STUDY]     every run with its status; stale: it says RUNNING, but has no process
+python scripts/runs.py stale            ends the stale ones as KILLED
+python scripts/runs.py resume STUDY     resumes what has not finished in a study, one run after the other
+python scripts/runs.py clean            removes the journals, checkpoints and caches that no run needs any more
+python scripts/runs.py sync             delivers what a tracking store has missed while it was away
+python scripts/runs.py promote RUN_ID --name NAME    makes its model the champion of a name unless that one is better
+python scripts/runs.py repeat RUN_ID    runs its configuration again, warns of what has changed, compares the metrics
 """
 
 import argparse
 import logging
 import os
+import shutil
+import signal
 import sys
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
-from alexnet_exp.cli import message
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from alexnet_exp.cli import message, terminate
 from alexnet_exp.config import RunConfig
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import UserError
 from alexnet_exp.tracking.delivery import sync
-from alexnet_exp.tracking.query import open_existing
+from alexnet_exp.tracking.query import open_existing, open_experiment
 from alexnet_exp.tracking.registry import promote
+from alexnet_exp.tracking.upkeep import (
+    end_stale,
+    list_runs,
+    needed_since,
+    remove_needless,
+    stale_runs,
+    unfinished,
+)
+
+COLUMNS = {
+    "run": "run_id",
+    "study": "tags.study",
+    "arm": "tags.arm",
+    "seed": "tags.seed",
+    "status": "status",
+    "test accuracy": "metrics.test/accuracy",
+    "failure": "tags.failure",
+}
 
 
 def main() -> None:
     config = compose_config([])
-    parser = argparse.ArgumentParser(description="Look after runs.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    state = Path(config.paths.state)
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("sync", help="deliver what the tracking store has missed")
-    command.add_argument(
-        "--state", type=Path, default=Path(config.paths.state), help="folder of journals (%(default)s)"
-    )
-    command.set_defaults(run=lambda arguments: deliver(arguments.state, config.tracking.uri))
-    command = commands.add_parser("promote", help="make a run's model the champion, models:/<name>@champion")
+    for name, run in {"list": show, "stale": end_all_stale, "resume": resume, "clean": clean, "sync": deliver}.items():
+        command = commands.add_parser(name)
+        command.add_argument("--state", type=Path, default=state, help="folder of journals (%(default)s)")
+        if name in ("list", "resume"):
+            command.add_argument("study", nargs="?" if name == "list" else None)
+        command.set_defaults(run=run)
+    command = commands.add_parser("promote")
     command.add_argument("run_id", metavar="RUN_ID")
     command.add_argument("--name", required=True, help="of the registered model")
     command.add_argument("--force", action="store_true", help="also when the champion is better")
-    command.set_defaults(run=lambda arguments: promote_run(arguments, config))
-    command = commands.add_parser("repeat", help="run it again and compare the metrics; exit code 1 if they differ")
+    command.set_defaults(run=promote_run, state=state)
+    command = commands.add_parser("repeat")
     command.add_argument("run_id", metavar="RUN_ID")
-    command.set_defaults(run=lambda arguments: repeat_run(arguments.run_id, config))
+    command.set_defaults(run=repeat_run, state=state)
     arguments = parser.parse_args()
+    arguments.state = arguments.state.absolute()
     try:
-        sys.exit(arguments.run(arguments))
+        sys.exit(arguments.run(arguments, config))
     except UserError as error:
         sys.exit(message(error))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
 
-def deliver(state: Path, uri: str | None) -> int:
-    deliveries = sync(state, uri)
+def show(arguments: argparse.Namespace, config: RunConfig) -> None:
+    runs = list_runs(_experiment(config), arguments.state, arguments.study)
+    if runs.empty:
+        print("no runs")
+        return
+    table = Table("started", *COLUMNS)
+    for _, run in runs.iterrows():
+        started = datetime.fromtimestamp(run["start_time"] / 1000).isoformat(" ", "minutes")
+        table.add_row(started, *(_text(run.get(column)) for column in COLUMNS.values()))
+    Console().print(table)
+    print(", ".join(f"{count} {status}" for status, count in runs["status"].value_counts().items()))
+
+
+def end_all_stale(arguments: argparse.Namespace, config: RunConfig) -> None:
+    stale = stale_runs(_experiment(config), arguments.state, None)
+    for run_id in stale:
+        end_stale(run_id, arguments.state)
+        print(f"{run_id}  ended")
+    print(f"{len(stale)} stale runs")
+
+
+def resume(arguments: argparse.Namespace, config: RunConfig) -> int:
+    found = unfinished(arguments.state, arguments.study)
+    if not found:
+        print(f"nothing to resume in study {arguments.study}, {arguments.state}")
+        return 0
+    _log_to_terminal()
+    with silent_stderr():
+        from alexnet_exp.run import run
+    failures = 0
+    for run_id, stored in found.items():
+        settings = replace(stored.run, if_exists="reuse")
+        tracking = replace(stored.tracking, uri=config.tracking.uri)
+        places = replace(config.paths, state=str(arguments.state))
+        try:
+            run(replace(stored, run=settings, tracking=tracking, paths=places), [])
+        except Exception as error:  # one run that fails does not hold up the others; its traceback is in its log
+            failures += 1
+            print(f"{run_id}  {message(error)}", file=sys.stderr)
+    print(f"{len(found) - failures} of {len(found)} runs finished")
+    return int(failures > 0)
+
+
+def clean(arguments: argparse.Namespace, config: RunConfig) -> None:
+    for folder in remove_needless(_experiment(config), arguments.state):
+        print(f"removed {folder}")
+    from alexnet_exp.training.activations import activation_store
+
+    cache, since = Path(config.paths.cache), needed_since(arguments.state)
+    store = activation_store(config.cache, config.paths)
+    before = len(store.entries())
+    store.clear(since)
+    print(f"removed {before - len(store.entries())} of {before} activations in {cache}")
+    if not any(arguments.state.glob("*/journal.jsonl")):
+        shutil.rmtree(cache / "images", ignore_errors=True)
+        print(f"removed the decoded images in {cache}")
+
+
+def deliver(arguments: argparse.Namespace, config: RunConfig) -> int:
+    deliveries = sync(arguments.state, config.tracking.uri)
     for delivery in deliveries:
         print(f"{delivery.run_id}  {delivery.problem or 'delivered'}")
     if not deliveries:
-        print(f"nothing to deliver in {state}")
+        print(f"nothing to deliver in {arguments.state}")
     return int(any(delivery.problem for delivery in deliveries))
 
 
-def promote_run(arguments: argparse.Namespace, config: RunConfig) -> int:
+def promote_run(arguments: argparse.Namespace, config: RunConfig) -> None:
     open_existing(config.tracking.uri)
     promotion = promote(arguments.run_id, arguments.name, arguments.force)
     instead = f", instead of run {promotion.before}" if promotion.before not in (None, arguments.run_id) else ""
     print(f"{promotion.address} is version {promotion.version}, run {arguments.run_id}{instead}")
-    return 0
 
 
-def repeat_run(run_id: str, config: RunConfig) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+def repeat_run(arguments: argparse.Namespace, config: RunConfig) -> int:
+    """Returns the exit code: 1 when a metric came out otherwise."""
+    _log_to_terminal()
     open_existing(config.tracking.uri)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with silent_stderr():
         from alexnet_exp.repetition import repeat
 
-    repetition = repeat(run_id, config)
+    repetition = repeat(arguments.run_id, config)
     for name, (before, after) in repetition.different.items():
-        print(f"{name}: {before} in run {run_id}, {after} in run {repetition.run_id}")
+        print(f"{name}: {before} in run {arguments.run_id}, {after} in run {repetition.run_id}")
     same = repetition.compared - len(repetition.different)
     print(f"{same} of {repetition.compared} metrics came out the same to the last bit, run {repetition.run_id}")
     return int(bool(repetition.different))
+
+
+def _log_to_terminal() -> None:
+    signal.signal(signal.SIGTERM, terminate)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("alexnet_exp").setLevel(logging.INFO)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _experiment(config: RunConfig) -> str:
+    return open_experiment(config.tracking.uri, config.tracking.experiment)
+
+
+def _text(value: str | float | None) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

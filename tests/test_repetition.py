@@ -54,16 +54,16 @@ def test_a_run_is_repeated_and_compared(
     assert f"runs.py repeat {repeated.info.run_id}" in repeated.data.tags["mlflow.note.content"]
 
 
-def test_data_is_looked_for_where_this_machine_keeps_it(store: str, tmp_path: Path) -> None:
+def test_data_is_looked_for_where_this_machine_keeps_it(store: str, photos: Path, tmp_path: Path) -> None:
     use_store(store)
+    recorded = compose_config(["dataset=image_folder", f"dataset.root={photos}", f"paths.data={tmp_path}"])
     with mlflow.start_run() as started:
-        mlflow.log_dict(
-            to_dict(compose_config(["dataset=cifar10", "paths.data=/elsewhere", "paths.cache=/elsewhere/c"])),
-            "config/config.yaml",
-        )
-    here = compose_config([f"paths.data={tmp_path}", f"paths.cache={tmp_path}"])
+        mlflow.log_dict(to_dict(recorded), "config/config.yaml")
+    (tmp_path / "elsewhere").mkdir()
+    moved = photos.rename(tmp_path / "elsewhere" / "photos")
+    here = compose_config([f"paths.data={moved.parent}", f"paths.cache={tmp_path}"])
     config = recorded_config(started.info.run_id, here)
-    assert config.dataset.root == f"{tmp_path}/cifar10.zip"
+    assert config.dataset.root == str(moved)
     assert config.paths == here.paths
     assert config.tracking.uri == store
 

@@ -55,6 +55,11 @@ class Journal:
         return self._lines.exists()
 
     @property
+    def written(self) -> float:
+        """When the last record came, in seconds since 1970."""
+        return self._lines.stat().st_mtime
+
+    @property
     def live(self) -> bool:
         """Whether a process holds it."""
         if not self.folder.exists():

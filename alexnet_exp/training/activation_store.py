@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -102,10 +103,14 @@ class ActivationStore:
                 continue  # another job has just removed it, or it is damaged: `find` sees to that
         return sorted(found, key=lambda entry: entry.used)
 
-    def clear(self) -> None:
-        """Removes all arrays but those that are being written."""
+    def clear(self, unused_since: float = math.inf) -> None:
+        """Removes the arrays that were not used since a time (seconds since the epoch), and leftovers.
+
+        Those that are being written stay.
+        """
         for entry in self.entries():
-            shutil.rmtree(self.folder / entry.key, ignore_errors=True)
+            if entry.used < unused_since:
+                shutil.rmtree(self.folder / entry.key, ignore_errors=True)
         self._remove_leftovers()
 
     def _write(self, key: str, title: str, shape: tuple[int, ...], pieces: Iterator[np.ndarray]) -> None:

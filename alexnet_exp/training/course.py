@@ -131,7 +131,7 @@ def _shapes(network: keras.Model) -> dict[str, tuple[int, ...]]:
 
 
 def _values(variables: dict[str, keras.Variable]) -> Arrays:
-    return {name: np.array(variable) for name, variable in variables.items()}
+    return {name: np.asarray(variable.numpy()) for name, variable in variables.items()}
 
 
 def _assign(variables: dict[str, keras.Variable], values: Arrays) -> None:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mlflow import MlflowClient
 
 from alexnet_exp.config import RunConfig
 from alexnet_exp.config.compose import compose_config
+from alexnet_exp.errors import RunIsLive
 from alexnet_exp.tracking.lifecycle import TrackedRun
 from alexnet_exp.tracking.store import open_store
 from alexnet_exp.tracking.tracker import Tracker
@@ -44,6 +46,17 @@ def write_run(config: RunConfig, folder: Path, epochs: int, seconds: float, toge
         tracker = tracked.begin(config)
         log_epochs(tracker, range(epochs), seconds)
         tracker.log_text("note.txt", tracker.run_id)
+
+
+def begin_together(config: RunConfig, together: Barrier, answers: Queue) -> None:
+    """Begins the same experiment as other processes, and says whether it ran."""
+    together.wait(timeout=60)
+    try:
+        with TrackedRun(config, open_store(config.tracking.uri, "alexnet"), []) as tracked:
+            answers.put("ran" if isinstance(tracked.begin(config, "f" * 64), Tracker) else "reused")
+            time.sleep(1)
+    except RunIsLive:
+        answers.put("live")
 
 
 @contextmanager
