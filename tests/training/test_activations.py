@@ -25,8 +25,8 @@ from alexnet_exp.training.activations import activation_store, kept_outputs
 from tests.conftest import Compose
 
 STAGES = (
-    "strategy.stages=[{layers: [head], epochs: 2, learning_rate: 0.05},"
-    "{layers: [head, fc7, fc6, conv5, conv4], epochs: 3, learning_rate: 0.02}]"
+    "strategy.stages=[{layers: [head], epochs: 2, learning_rate: 0.01},"
+    "{layers: [head, fc7, fc6, conv5, conv4], epochs: 3, learning_rate: 0.005}]"
 )
 FINETUNE = ("strategy=finetune", STAGES, "optimizer=sgd", "weights=run", "weights.run_id=unused", "cache.dtype=float32")
 
