@@ -143,4 +143,4 @@ def load_fitted(folder: Path) -> Fitted:
 
 def _without_optimizer(network: keras.Model) -> keras.Model:
     """The same layers, not compiled: the state of Adam is twice the size of the weights."""
-    return keras.Model(network.inputs, network.outputs, name=network.name)
+    return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
