@@ -1,9 +1,12 @@
 """The command line: compose, check, hand over, exit code. TensorFlow is imported only when an experiment starts."""
 
+import errno
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -51,7 +54,8 @@ def app(composed: DictConfig) -> float:
         with silent_stderr():
             from alexnet_exp.run import run
 
-        return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
+        with _full_disk_named():
+            return run(config, list(HydraConfig.get().overrides.task)).val_accuracy
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
             sys.exit(message(error))
@@ -61,6 +65,16 @@ def app(composed: DictConfig) -> float:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             log.exception("job %s failed", HydraConfig.get().job.num)
         raise
+
+
+@contextmanager
+def _full_disk_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(f"expected room on the disk. Received: {error}") from None
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from alexnet_exp.tracking.upkeep import (
     stale_runs,
     unfinished,
 )
+from alexnet_exp.training.activation_store import ActivationStore
 
 COLUMNS = {
     "run": "run_id",
@@ -126,10 +127,8 @@ def resume(arguments: argparse.Namespace, config: RunConfig) -> int:
 def clean(arguments: argparse.Namespace, config: RunConfig) -> None:
     for folder in remove_needless(_experiment(config), arguments.state):
         print(f"removed {folder}")
-    from alexnet_exp.training.activations import activation_store
-
     cache, since = Path(config.paths.cache), needed_since(arguments.state)
-    store = activation_store(config.cache, config.paths)
+    store = ActivationStore(cache / "activations", config.cache.max_gb, config.cache.dtype)
     before = len(store.entries())
     store.clear(since)
     print(f"removed {before - len(store.entries())} of {before} activations in {cache}")

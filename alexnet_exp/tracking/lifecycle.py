@@ -4,7 +4,8 @@ import logging
 import os
 import shutil
 import sys
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -84,7 +85,8 @@ class TrackedRun:
           TrackingError: when the store takes no run, or the state cannot be written.
         """
         state = _state_folder(config)
-        with FileLock(state / ".lock"):  # of two processes that start at once, the second finds the first one's run
+        # of two processes that start at once, the second finds the run of the first
+        with FileLock(state / ".lock"), _store_errors():
             earlier = None
             if fingerprint:
                 earlier = earlier_run(self._client, self._experiment_id, fingerprint, config.run.if_exists, state)
@@ -93,9 +95,12 @@ class TrackedRun:
             journal = Journal(state / (earlier.info.run_id if earlier else self._new_run(config, fingerprint, state)))
             try:
                 self._stack.enter_context(journal.held())
+                self._tracker = tracker = Tracker(journal, self._client)
             except Timeout:
                 raise RunIsLive(f"expected a run that no process works on. Received: {journal.run_id}") from None
-        self._tracker = tracker = Tracker(journal, self._client)
+            except OSError as full:
+                self._tell_directly(journal.run_id, "FAILED", full)
+                raise TrackingError(f"paths.state: expected room for a journal. Received: {full}") from None
         self._log.write_to(journal.artifacts / RUN_LOG)
         if earlier:
             log.info("resumes run %s, which is %s", journal.run_id, earlier.info.status)
@@ -109,25 +114,22 @@ class TrackedRun:
     ) -> None:
         with self._stack:
             if self._tracker is None and isinstance(error, Exception) and not isinstance(error, TrackingError):
-                self.begin(self._config)
+                with suppress(TrackingError):
+                    self.begin(self._config)
             if self._tracker:
                 self._end(self._tracker, error)
 
     def _end(self, tracker: Tracker, error: BaseException | None) -> None:
         status = "FINISHED" if error is None else "FAILED" if isinstance(error, Exception) else "KILLED"
-        message = f"{type(error).__name__}: {error}"
         try:
             if isinstance(error, Exception):
                 self._log.write_traceback(error)
                 failure = "diverged" if isinstance(error, TrainingDiverged) else type(error).__name__
-                tracker.tag(**{FAILURE: failure, ERROR: message})
+                tracker.tag(**{FAILURE: failure, ERROR: f"{type(error).__name__}: {error}"})
             tracker.end(status, RUN_LOG)
         except OSError as full:  # no room for the journal: the store is told without it
             log.warning("the journal cannot be written (%s)", short(full))
-            with suppress(MlflowException):
-                self._client.set_tag(tracker.run_id, FAILURE, type(error or full).__name__)
-                self._client.set_tag(tracker.run_id, ERROR, message if error else short(full))
-                self._client.set_terminated(tracker.run_id, status)
+            self._tell_directly(tracker.run_id, status, error or full)
         if status == "FINISHED":
             shutil.rmtree(tracker.checkpoints, ignore_errors=True)
         if problem := tracker.close(self._config.tracking.flush_seconds):
@@ -136,17 +138,17 @@ class TrackedRun:
         else:
             remove_finished(tracker.journal)
 
+    def _tell_directly(self, run_id: str, status: str, error: BaseException) -> None:
+        with suppress(MlflowException):
+            self._client.set_tag(run_id, FAILURE, type(error).__name__)
+            self._client.set_tag(run_id, ERROR, f"{type(error).__name__}: {error}")
+            self._client.set_terminated(run_id, status)
+
     def _new_run(self, config: RunConfig, fingerprint: str | None, state: Path) -> str:
         name = config.run.name or f"{config.strategy.name}-{config.dataset.name}-seed{config.seed}"
         tags = _tags(config) | {PLACE: place(state), HEARTBEAT: str(now())}
         tags |= {FINGERPRINT: fingerprint} if fingerprint else {}
-        try:
-            run = self._client.create_run(self._experiment_id, run_name=name, tags=resolve_tags(tags))
-        except MlflowException as error:
-            store = without_credentials(mlflow.get_tracking_uri())
-            raise TrackingError(
-                f"tracking.uri: expected a store that takes a new run. Received: {store} ({short(error)})"
-            ) from None
+        run = self._client.create_run(self._experiment_id, run_name=name, tags=resolve_tags(tags))
         return str(run.info.run_id)
 
     def _log_config(self, tracker: Tracker, config: RunConfig) -> None:
@@ -174,11 +176,13 @@ class RunLog(MemoryHandler):
     def __exit__(self, *_: object) -> None:
         self._logger.removeHandler(self)
         if self.target:
-            self.target.close()
+            with suppress(OSError):
+                self.target.close()
         self.close()
 
     def write_to(self, file: Path) -> None:
         handler = logging.FileHandler(file)
+        handler.handleError = _nothing  # type: ignore[method-assign]
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         self.setTarget(handler)
         self.flush()
@@ -188,6 +192,21 @@ class RunLog(MemoryHandler):
         """Of what ends the run; the terminal shows one line."""
         found = (type(error), error, error.__traceback__)
         self.handle(self._logger.makeRecord(__name__, logging.ERROR, __file__, 0, "the run failed", (), found))
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        store = without_credentials(mlflow.get_tracking_uri())
+        raise TrackingError(
+            f"tracking.uri: expected a store that takes a new run. Received: {store} ({short(error)})"
+        ) from None
+
+
+def _nothing(record: logging.LogRecord) -> None:
+    """A disk that is full: the journal finds out, and says so."""
 
 
 def _state_folder(config: RunConfig) -> Path:

@@ -1,13 +1,15 @@
 """Every option composes; every mistake is named in one line before TensorFlow is imported."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from alexnet_exp.config import to_dict
 from alexnet_exp.config.compose import CONF, compose_config
-from alexnet_exp.config.fingerprint import fingerprint
+from alexnet_exp.config.fingerprint import fingerprint, flatten, science
 from alexnet_exp.config.geometry import minimum_input_size, output_sizes
 from alexnet_exp.errors import ConfigError
 
@@ -16,6 +18,11 @@ OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF /
 FILES = (  # that the options look for
     "weights.safetensors", "cifar10.zip", "dogs_vs_cats.tar", "flowers17.tar", "weights/alexnet_conv1-5.npz",
     "weights/caffenet_conv1-5.npz", "weights/bvlc_alexnet_conv1-3_conv5.npz",
+)  # fmt: skip
+NOT_SCIENCE = (
+    "run.", "tracking.", "paths.", "dataset.root", "dataset.on_bad_image", "dataset.on_leak", "dataset.near_duplicates",
+    "dataset.limits.", "weights.name", "weights.kind", "weights.path", "weights.url", "weights.checksum",
+    "weights.models", "weights.run_id", "evaluation.batch_size", "cache.max_gb",
 )  # fmt: skip
 COMPANIONS = {  # what an option needs beside it
     "weights=file": ["strategy=finetune", "weights.path={file}"],
@@ -34,7 +41,9 @@ COMPANIONS = {  # what an option needs beside it
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_composes_and_validates(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_option_composes_and_its_science_is_in_the_fingerprint(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ALEXNET_EXP_DATA", str(tmp_path))
     (tmp_path / "weights").mkdir()
     for name in FILES:
@@ -45,6 +54,9 @@ def test_every_option_composes_and_validates(option: str, tmp_path: Path, monkey
     group, _, name = option.partition("=")
     if group != "experiment":
         assert getattr(config, group).name == name
+    everything, hashed = flatten(to_dict(config)), flatten(science(config))
+    assert hashed.items() <= everything.items()
+    assert {name for name in everything.keys() - hashed.keys() if not name.startswith(NOT_SCIENCE)} == set()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +164,35 @@ def test_output_sizes_of_the_2012_network() -> None:
         "pool5": 6,
     }
     assert minimum_input_size(compose_config(["model=alexnet"]).model) == 67
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "changes"),
+    [
+        ("config.yaml", "seed: 0", "seed: 1", True),
+        ("config.yaml", "epochs: 12", "epochs: 13", True),
+        ("config.yaml", "restore_best: false", "restore_best: true", True),
+        ("config.yaml", "- optimizer: adam", "- optimizer: adamw", True),
+        ("model/alexnet_small.yaml", "{fc6: 0.25", "{fc6: 0.26", True),
+        ("dataset/digits.yaml", "val_fraction: 0.1", "val_fraction: 0.2", True),
+        ("schedule/cosine.yaml", "warmup_epochs: 0", "warmup_epochs: 2", True),
+        ("config.yaml", "study: null", "study: renamed", False),
+        ("config.yaml", "if_exists: reuse", "if_exists: resume", False),
+        ("config.yaml", "ALEXNET_EXP_CACHE,.cache", "ALEXNET_EXP_CACHE,elsewhere", False),
+        ("config.yaml", "max_gb: 20.0", "max_gb: 1.0", False),
+        ("config.yaml", "experiment: null", "override hydra/launcher: basic", False),
+    ],
+)
+def test_an_edited_default_changes_the_fingerprint_where_it_changes_the_science(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, before: str, after: str, changes: bool
+) -> None:
+    conf = shutil.copytree(CONF, tmp_path / "conf")
+    content = (conf / file).read_text()
+    assert before in content
+    (conf / file).write_text(content.replace(before, after, 1))
+    original = fingerprint(compose_config([]), "d", None)
+    monkeypatch.setattr("alexnet_exp.config.compose.CONF", conf)
+    assert (fingerprint(compose_config([]), "d", None) != original) == changes
 
 
 @pytest.mark.parametrize(
