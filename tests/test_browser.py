@@ -123,7 +123,7 @@ def test_runs_are_compared(page: "sync_api.Page", sweep: list[Run]) -> None:
         page.get_by_role("checkbox", name="Press Space to toggle row selection").nth(place).check()
     page.get_by_role("button", name="Compare").click()
     page.get_by_text("Comparing 2 Runs from 1 Experiment").wait_for()
-    keep(page, "mlflow_compare")
+    keep(page, "mlflow_parameters")
     compared = sorted(
         (run for run in sweep if run.info.run_id in page.url), key=lambda run: page.url.index(run.info.run_id)
     )
