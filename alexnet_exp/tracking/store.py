@@ -13,6 +13,7 @@ from alexnet_exp.errors import TrackingError, WeightsError
 from alexnet_exp.tracking.reach import check_reachable, without_credentials
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # several lines for a small file
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is away: an error in seconds
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 import mlflow
