@@ -3,8 +3,10 @@ BIN := .venv/bin
 LOCK := env -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--upgrade --no-emit-index-url --no-emit-find-links --no-header --quiet
 
+SCREENSHOTS ?= outputs/screenshots
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults test-launchers lint format lock ui
+.PHONY: help setup demo test test-faults test-launchers test-browser lint format lock ui
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,6 +37,9 @@ test-faults: setup  ## Outages and kills at length: what survives what.
 
 test-launchers: setup .venv-ray/.installed  ## Sweeps by joblib, Slurm, Ray and Optuna, where they are installed.
 	$(BIN)/python -m pytest -m launchers
+
+test-browser: setup  ## The MLflow UI in Debian's Chromium (SCREENSHOTS=... for another folder of screenshots).
+	SCREENSHOTS="$(SCREENSHOTS)" $(BIN)/python -m pytest -m browser
 
 lint: setup  ## Check format, style, types and the import contract.
 	$(BIN)/ruff format --check .

@@ -16,6 +16,7 @@ from alexnet_exp.evaluation.examples import missed_by_all, thumbnails
 from alexnet_exp.evaluation.report import MOST_EXAMPLES, Evidence, html_report
 from alexnet_exp.evaluation.tables import csv, latex, markdown
 from alexnet_exp.tracking import query
+from alexnet_exp.tracking.provenance import CONFIG
 from alexnet_exp.tracking.report import log_comparison
 
 RUNS_READ = 5  # of each arm, for the figures: each costs a few queries
@@ -122,7 +123,7 @@ def _class_names(runs: pd.DataFrame, arm: str, predictions: pd.DataFrame) -> lis
 
 
 def _images(run_id: str, predictions: Mapping[str, list[pd.DataFrame]]) -> dict[str, np.ndarray]:
-    config = query.read_config(run_id)
+    config = query.read_yaml(run_id, CONFIG)
     ids = missed_by_all(predictions)["id"].head(MOST_EXAMPLES).tolist()
     if not config or not ids:
         return {}

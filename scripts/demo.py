@@ -29,7 +29,7 @@ def main() -> None:
     print("\nDigits 5-9 from 20 images a class")
     show(compare_runs(experiment_id, Question(study, filter="tags.arm != 'pretrain'", baseline="scratch"))[1])
     print(f"{time.perf_counter() - started:.0f} s, study {study}; as a report: scripts/compare.py {study} --html FILE")
-    print("Compare them in the MLflow UI: make ui, then http://127.0.0.1:5000, 'Model training', experiment 'alexnet'")
+    print("Compare them in the MLflow UI: make ui")
 
 
 def alexnet_exp(*arguments: str) -> None:

@@ -6,6 +6,8 @@ python scripts/runs.py stale            ends the stale ones as KILLED
 python scripts/runs.py resume STUDY     resumes what has not finished in a study, one run after the other
 python scripts/runs.py clean            removes the journals, checkpoints and caches that no run needs any more
 python scripts/runs.py sync             delivers what a tracking store has missed while it was away
+python scripts/runs.py promote RUN_ID --name NAME    makes its model the champion of a name unless that one is better
+python scripts/runs.py repeat RUN_ID    runs its configuration again, warns of what has changed, compares the metrics
 """
 
 import argparse
@@ -28,7 +30,8 @@ from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import UserError
 from alexnet_exp.tracking.delivery import sync
-from alexnet_exp.tracking.query import open_experiment
+from alexnet_exp.tracking.query import open_existing, open_experiment
+from alexnet_exp.tracking.registry import promote
 from alexnet_exp.tracking.upkeep import (
     end_stale,
     list_runs,
@@ -69,6 +72,14 @@ def main() -> None:
         if name in ("list", "watch", "resume"):
             command.add_argument("study", nargs="?" if name == "list" else None)
         command.set_defaults(run=run)
+    command = commands.add_parser("promote")
+    command.add_argument("run_id", metavar="RUN_ID")
+    command.add_argument("--name", required=True, help="of the registered model")
+    command.add_argument("--force", action="store_true", help="also when the champion is better")
+    command.set_defaults(run=promote_run, state=state)
+    command = commands.add_parser("repeat")
+    command.add_argument("run_id", metavar="RUN_ID")
+    command.set_defaults(run=repeat_run, state=state)
     arguments = parser.parse_args()
     arguments.state = arguments.state.absolute()
     try:
@@ -110,10 +121,7 @@ def resume(arguments: argparse.Namespace, config: RunConfig) -> int:
     if not found:
         print(f"nothing to resume in study {arguments.study}, {arguments.state}")
         return 0
-    signal.signal(signal.SIGTERM, terminate)
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("alexnet_exp").setLevel(logging.INFO)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _log_to_terminal()
     with silent_stderr():
         from alexnet_exp.run import run
     failures = 0
@@ -150,6 +158,35 @@ def deliver(arguments: argparse.Namespace, config: RunConfig) -> int:
     if not deliveries:
         print(f"nothing to deliver in {arguments.state}")
     return int(any(delivery.problem for delivery in deliveries))
+
+
+def promote_run(arguments: argparse.Namespace, config: RunConfig) -> None:
+    open_existing(config.tracking.uri)
+    promotion = promote(arguments.run_id, arguments.name, arguments.force)
+    instead = f", instead of run {promotion.before}" if promotion.before not in (None, arguments.run_id) else ""
+    print(f"{promotion.address} is version {promotion.version}, run {arguments.run_id}{instead}")
+
+
+def repeat_run(arguments: argparse.Namespace, config: RunConfig) -> int:
+    """Returns the exit code: 1 when a metric came out otherwise."""
+    _log_to_terminal()
+    open_existing(config.tracking.uri)
+    with silent_stderr():
+        from alexnet_exp.repetition import repeat
+
+    repetition = repeat(arguments.run_id, config)
+    for name, (before, after) in repetition.different.items():
+        print(f"{name}: {before} in run {arguments.run_id}, {after} in run {repetition.run_id}")
+    same = repetition.compared - len(repetition.different)
+    print(f"{same} of {repetition.compared} metrics came out the same to the last bit, run {repetition.run_id}")
+    return int(bool(repetition.different))
+
+
+def _log_to_terminal() -> None:
+    signal.signal(signal.SIGTERM, terminate)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("alexnet_exp").setLevel(logging.INFO)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def _experiment(config: RunConfig) -> str:

@@ -1,18 +1,28 @@
-"""Opens the MLflow UI on the project's store: python scripts/ui.py [PORT]"""
+"""Opens the MLflow UI on the project's store, for this machine alone: python scripts/ui.py [PORT]"""
 
 import os
 import sys
 
-from alexnet_exp.tracking.store import MLRUNS, open_store
+from alexnet_exp.config.compose import compose_config
+from alexnet_exp.errors import UserError
+from alexnet_exp.tracking.reach import without_credentials
+from alexnet_exp.tracking.store import open_store, use_store
 
 LOCAL_AND_FAST = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def main() -> None:
     port = sys.argv[1] if len(sys.argv) > 1 else "5000"
-    open_store(os.environ.get("MLFLOW_TRACKING_URI"), "alexnet")
-    uri = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{MLRUNS / 'mlflow.db'}")
-    print(f"MLflow UI of {uri} on http://127.0.0.1:{port} (Ctrl-C ends it; choose 'Model training' at the top left)")
+    tracking = compose_config([]).tracking
+    if str(tracking.uri).startswith("http"):
+        sys.exit(f"{without_credentials(str(tracking.uri))} is a tracking server: its UI is at this address")
+    try:
+        experiment_id = open_store(tracking.uri, tracking.experiment)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    uri = use_store(tracking.uri)
+    page = f"http://127.0.0.1:{port}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    print(f"MLflow UI of {without_credentials(uri)}, Ctrl-C ends it: {page}", flush=True)
     os.environ.update(LOCAL_AND_FAST)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", port]
     os.execv(sys.executable, command)

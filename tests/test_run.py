@@ -93,8 +93,8 @@ def test_the_logged_model_is_self_contained_and_without_pickle(finished: tuple[s
     requirements = (folder / "requirements.txt").read_text()
     assert all(f"{name}==" in requirements for name in ("keras", "tensorflow", "scikit-learn", "skops", "pydantic"))
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
-    assert "uint8" in (folder / "MLmodel").read_text()
-    code = "import sys; sys.modules['hydra'] = sys.modules['omegaconf'] = None; import alexnet_exp.serving"
+    assert "image_size: 32" in (folder / "MLmodel").read_text()
+    code = "import sys; sys.modules['hydra'] = sys.modules['omegaconf'] = None; import alexnet_exp.tracking.serving"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder / "code", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -129,9 +129,9 @@ def test_transfer_from_an_earlier_run_loads_back_with_the_same_predictions(
         mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="predictions/test.parquet")
     )
     assert predictions["id"].tolist() == test.ids
-    np.testing.assert_array_equal(
-        model.predict(test.take(slice(None))), np.array(predictions["probabilities"].tolist(), np.float32)
-    )
+    answer = model.predict(test.take(slice(None)))
+    assert list(answer.columns) == [str(digit) for digit in range(10)]
+    np.testing.assert_array_equal(answer, np.array(predictions["probabilities"].tolist(), np.float32))
 
 
 def test_the_same_config_and_seed_give_the_same_bits(store: str, tiny: Compose) -> None:

@@ -87,11 +87,11 @@ def read_images(root: Path, names: Iterable[str], limits: Limits) -> Iterator[tu
     Raises:
       DataError: when the archive itself is damaged or refused.
     """
-    most = int(limits.megapixels * 1e6 * BYTES_PER_PIXEL)
     if root.is_dir():
         for name in sorted(names):
-            yield name, _content(partial(_read_file, root / name, most))
+            yield name, read_image(root / name, limits.megapixels)
         return
+    most = int(limits.megapixels * 1e6 * BYTES_PER_PIXEL)
     wanted = set(names)
     for member in archive_members(root, limits):
         if member.kind == "file" and (name := posixpath.normpath(member.name)) in wanted:
@@ -99,6 +99,16 @@ def read_images(root: Path, names: Iterable[str], limits: Limits) -> Iterator[tu
             yield name, _content(partial(_read_member, member, most))
     for name in sorted(wanted):
         yield name, FileNotFoundError("no longer in the archive")
+
+
+def walk_images(folder: Path) -> Iterator[str]:
+    """Names of the images below a folder, sorted folder by folder, without the hidden ones."""
+    return (name for name in _walk(folder, "", frozenset()) if _is_image(PurePosixPath(name)))
+
+
+def read_image(path: Path, megapixels: float) -> bytes | Exception:
+    """The content of a regular file that an image of so many pixels can have, or why it cannot be read."""
+    return _content(partial(_read_file, path, int(megapixels * 1e6 * BYTES_PER_PIXEL)))
 
 
 def stat_signature(root: Path, names: list[str]) -> list[tuple[str, int, int]]:
@@ -147,7 +157,7 @@ def _names(root: Path, limits: Limits) -> list[str]:
 def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
     """Files below a folder. Links to folders are followed, but not back into one that they lie in."""
     above |= {os.path.realpath(folder)}
-    for entry in os.scandir(folder):
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if not entry.is_dir():
             yield prefix + entry.name
         elif os.path.realpath(entry.path) not in above:

@@ -22,7 +22,7 @@ class Draws:
 View = str | Draws
 
 
-def view_names(views: Views) -> list[View]:
+def view_names(views: Views) -> list[str]:
     """The views in order: the centre; with its mirror image; or centre and four corners with their mirror images."""
     if views == "center":
         return ["center"]

@@ -11,11 +11,13 @@ import skops.io
 
 from alexnet_exp.checksums import read_sealed, write_sealed
 from alexnet_exp.data import ImageSet
-from alexnet_exp.data.views import Views, cut_view
+from alexnet_exp.data.decode import Resize
+from alexnet_exp.data.views import Views, cut_view, view_names
 from alexnet_exp.training.activation_store import ActivationStore
 from alexnet_exp.training.activations import outputs
 from alexnet_exp.training.grad_cam import grad_cam
 
+SETTINGS = ("views", "load_size", "resize", "megapixels", "class_names")  # kept in fitted.json
 SKOPS_TRUSTED = [  # classes of scikit-learn that skops does not trust by itself
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._TemperatureScaling",
@@ -30,7 +32,9 @@ class Fitted:
       network: from uint8 RGB images to probabilities, or to features where there is a `classifier`.
       classifier: from features `[N, D]` to probabilities: a scikit-learn estimator or a Keras model.
       views: over which the network's outputs are averaged.
-      load_size: height and width of the images that `predict_proba` takes, in pixels.
+      load_size: height and width of the images that are classified, in pixels.
+      resize: how image files become squares of this size.
+      megapixels: what a file may have at most.
       class_names: one for each column of the probabilities.
       history: for each epoch (or setting) its metrics.
       kept: the index in `history` of the epoch (or setting) whose weights these are.
@@ -40,6 +44,8 @@ class Fitted:
     classifier: Any
     views: Views
     load_size: int
+    resize: Resize
+    megapixels: float
     class_names: list[str]
     history: list[dict[str, Any]] = field(default_factory=list)
     kept: int = -1
@@ -47,12 +53,21 @@ class Fitted:
     def predict_proba(self, images: ImageSet, batch_size: int, store: ActivationStore | None = None) -> np.ndarray:
         """Probabilities float32 `[N, classes]` of images of `load_size` pixels; `store` keeps their features."""
         features_store = None if self.classifier is None else store
-        result = outputs(self.network, images, self.views, batch_size, features_store)
+        return self._classified(outputs(self.network, images, self.views, batch_size, features_store), batch_size)
+
+    def predict_batch(self, pixels: np.ndarray) -> np.ndarray:
+        """As `predict_proba`, of uint8 RGB images `[B, load_size, load_size, 3]` that are one batch."""
+        views = [cut_view(pixels, name, self.network.input_shape[1]) for name in view_names(self.views)]
+        total = sum(self.network.predict_on_batch(view) for view in views)
+        return self._classified(np.asarray(total, np.float32) / len(views), len(pixels))
+
+    def _classified(self, outputs: np.ndarray, batch_size: int) -> np.ndarray:
+        """Probabilities from what the network gives, averaged over the views."""
         if isinstance(self.classifier, keras.Model):
-            result = self.classifier.predict(result, batch_size=batch_size, verbose=0)
+            outputs = self.classifier.predict(outputs, batch_size=batch_size, verbose=0)
         elif self.classifier is not None:
-            result = self.classifier.predict_proba(result)
-        return np.asarray(result, np.float32)
+            outputs = self.classifier.predict_proba(outputs)
+        return np.asarray(outputs, np.float32)
 
     def features(self, images: ImageSet, batch_size: int) -> np.ndarray:
         """What the classifier reads, or the input of the network's own head, float32 `[N, D]`; of the central view."""
@@ -106,7 +121,7 @@ class Fitted:
             _without_optimizer(self.classifier).save(folder / "classifier.keras")
         elif self.classifier is not None:
             skops.io.dump(self.classifier, folder / "classifier.skops")
-        settings = {"views": self.views, "load_size": self.load_size, "class_names": self.class_names}
+        settings = {name: getattr(self, name) for name in SETTINGS}
         write_sealed(folder / "fitted.json", settings)
 
 
@@ -128,4 +143,4 @@ def load_fitted(folder: Path) -> Fitted:
 
 def _without_optimizer(network: keras.Model) -> keras.Model:
     """The same layers, not compiled: the state of Adam is twice the size of the weights."""
-    return keras.Model(network.inputs, network.outputs, name=network.name)
+    return keras.Model(network.inputs[0], network.outputs[0], name=network.name)

@@ -118,8 +118,17 @@ def as_fitted(
     network: keras.Model, config: RunConfig, splits: Splits, history: list[dict[str, Any]], classifier: Any = None
 ) -> Fitted:
     """A trained network (with a classifier on its features) as the result of a strategy."""
-    views, load_size = config.evaluation.views, config.augmentation.load_size or config.model.input_size
-    return Fitted(network, classifier, views, load_size, splits.class_names, history, _kept(config, history))
+    return Fitted(
+        network=network,
+        classifier=classifier,
+        views=config.evaluation.views,
+        load_size=config.augmentation.load_size or config.model.input_size,
+        resize=config.dataset.resize,
+        megapixels=config.dataset.limits.megapixels,
+        class_names=splits.class_names,
+        history=history,
+        kept=_kept(config, history),
+    )
 
 
 def _kept(config: RunConfig, history: list[dict[str, Any]]) -> int:

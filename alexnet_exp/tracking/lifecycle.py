@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,7 +18,6 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
-import alexnet_exp
 from alexnet_exp.config import RunConfig, to_dict
 from alexnet_exp.config.fingerprint import config_sha256, flatten, science
 from alexnet_exp.config.schema import RunWeights
@@ -27,6 +25,8 @@ from alexnet_exp.errors import RunIsLive, TrackingError, TrainingDiverged
 from alexnet_exp.tracking.delivery import ERROR, FAILURE, HEARTBEAT, remove_finished
 from alexnet_exp.tracking.identity import CONFIG_SHA256, FINGERPRINT, PLACE, earlier_run, place
 from alexnet_exp.tracking.journal import Journal, now
+from alexnet_exp.tracking.note import NOTE, note
+from alexnet_exp.tracking.provenance import CONFIG, NONE, OVERRIDES, PACKAGES, code_tags, packages
 from alexnet_exp.tracking.reach import without_credentials
 from alexnet_exp.tracking.store import short
 from alexnet_exp.tracking.tracker import Tracker
@@ -39,7 +39,6 @@ SCENARIOS = {
     "features_svm": "feature extraction",
     "features_mlp": "feature extraction",
 }
-NONE = "none"  # the value of a tag that has none: MLflow filters by tags that are there
 RUN_LOG = "run.log"
 MOST_NOTED = 50  # configurations in one tag
 UNDELIVERED = (
@@ -164,9 +163,11 @@ class TrackedRun:
     def _log_config(self, tracker: Tracker, config: RunConfig) -> None:
         settings = to_dict(config)
         settings["tracking"]["uri"] = None  # it may hold a password
-        tracker.log_yaml("config/config.yaml", settings)
-        tracker.log_yaml("config/overrides.yaml", self._overrides)
+        tracker.log_yaml(CONFIG, settings)
+        tracker.log_yaml(OVERRIDES, self._overrides)
+        tracker.log_yaml(PACKAGES, packages())
         tracker.log_text("config/command.txt", " ".join(sys.argv))
+        tracker.tag(**{NOTE: note(config, tracker.run_id)})
         tracker.log_params(flatten(science(config)))
 
 
@@ -238,7 +239,7 @@ def _tags(config: RunConfig) -> dict[str, str]:
     }
     if isinstance(config.weights, RunWeights):
         tags["weights_run_id"] = config.weights.run_id
-    return tags | _git_state()
+    return tags | code_tags()
 
 
 def _part_in_study(config: RunConfig) -> dict[str, str]:
@@ -249,16 +250,3 @@ def _part_in_study(config: RunConfig) -> dict[str, str]:
         "baseline": config.run.baseline or NONE,
         CONFIG_SHA256: config_sha256(config),
     }
-
-
-def _git_state() -> dict[str, str]:
-    def git(*arguments: str) -> str:
-        folder = Path(alexnet_exp.__file__).parent
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
-    except (OSError, subprocess.CalledProcessError):
-        return {"git_commit": NONE, "git_dirty": NONE}

@@ -17,6 +17,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from alexnet_exp.errors import UserError
+from alexnet_exp.tracking.reach import check_reachable
 from alexnet_exp.tracking.store import SQLITE, short, use_store
 
 PAGE = 1000  # runs a query; memory grows with it
@@ -27,15 +28,26 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+def open_existing(uri: str | None) -> str:
+    """Makes MLflow use a store that exists, and returns its URI.
+
+    Raises:
+      UserError: when there is none, or it does not answer.
+    """
+    check_reachable(uri)
+    uri = use_store(uri)
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+        raise UserError(f"tracking.uri: expected a store with runs. Received: {uri}, no such file")
+    return uri
+
+
 def open_experiment(uri: str | None, name: str) -> str:
     """Makes MLflow use a store that exists, and returns the id of an experiment in it.
 
     Raises:
       UserError: when there is no such store or experiment.
     """
-    uri = use_store(uri)
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
-        raise UserError(f"tracking.uri: expected a store with runs. Received: {uri}, no such file")
+    uri = open_existing(uri)
     try:
         if found := mlflow.get_experiment_by_name(name):
             return found.experiment_id
@@ -85,6 +97,20 @@ def find_runs(experiment_id: str, query: str) -> pd.DataFrame:
     return pd.concat(pages, ignore_index=True)
 
 
+def find_run(run_id: str) -> Run:
+    """One run, in any state.
+
+    Raises:
+      UserError: when the store has none with this id.
+    """
+    try:
+        return mlflow.get_run(run_id)
+    except MlflowException as error:
+        raise UserError(
+            f"expected the id of a run in {mlflow.get_tracking_uri()}. Received: {run_id} ({short(error)})"
+        ) from None
+
+
 def read_predictions(run_ids: Iterable[str]) -> dict[str, pd.DataFrame]:
     """The stored predictions of the test examples by run id (`Report.predictions`); runs without any are left out."""
     read = {run_id: _read(run_id, "predictions/test.parquet", pd.read_parquet) for run_id in run_ids}
@@ -97,9 +123,9 @@ def read_class_names(run_id: str, classes: int) -> list[str]:
     return list(report)[:classes] if report else [str(label) for label in range(classes)]
 
 
-def read_config(run_id: str) -> dict[str, Any] | None:
-    """The resolved configuration of a run, None where it has none."""
-    return _read(run_id, "config/config.yaml", lambda path: yaml.safe_load(path.read_text()))
+def read_yaml(run_id: str, path: str) -> Any:
+    """What is in a YAML file of a run, None where it has none."""
+    return _read(run_id, path, lambda file: yaml.safe_load(file.read_text()))
 
 
 def read_curves(run_ids: Iterable[str], metrics: Iterable[str]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from alexnet_exp.errors import TrackingError, WeightsError
 from alexnet_exp.tracking.reach import check_reachable, without_credentials
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # several lines for a small file
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is away: an error in seconds
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 import mlflow
@@ -102,7 +103,10 @@ def download_weights(run_id: str, folder: Path) -> Path:
     Raises:
       WeightsError: when the store has no such run, or the run has no model or another one than it recorded.
     """
-    return download_model(run_id, folder) / "network.keras"
+    try:
+        return download_model(run_id, folder) / "network.keras"
+    except WeightsError as error:
+        raise WeightsError(f"weights.run_id: {error}") from None
 
 
 def download_model(run_id: str, folder: Path) -> Path:
@@ -119,14 +123,13 @@ def download_model(run_id: str, folder: Path) -> Path:
         model = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{MODEL}", dst_path=str(folder))
     except (MlflowException, OSError) as error:
         raise WeightsError(
-            f"weights.run_id: expected the id of a run with a model in {mlflow.get_tracking_uri()}. "
-            f"Received: {run_id} ({short(error)})"
+            f"expected the id of a run with a model in {mlflow.get_tracking_uri()}. Received: {run_id} ({short(error)})"
         ) from None
     if not (found := list(Path(model).rglob("fitted.json"))):
-        raise WeightsError(f"weights.run_id: expected a run with a network. Received: {run_id}, a model without one")
+        raise WeightsError(f"expected a run with a network. Received: {run_id}, a model without one")
     if recorded != (received := file_sha256(found[0])):
         raise WeightsError(
-            f"weights.run_id: expected fitted.json with the SHA-256 that run {run_id} recorded as {MODEL_SHA256}, "
+            f"expected fitted.json with the SHA-256 that run {run_id} recorded as {MODEL_SHA256}, "
             f"{recorded or 'none'}. Received: {received}"
         )
     read_sealed(found[0])

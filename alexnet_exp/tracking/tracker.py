@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from mlflow import MlflowClient
 from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 import alexnet_exp
 from alexnet_exp.checksums import file_sha256
@@ -75,17 +75,18 @@ class Tracker:
     def log_summary(self, metrics: dict[str, float]) -> None:
         self.log_epoch(0, metrics)
 
-    def log_report(self, report: "Report", figures: dict[str, bytes], step: int) -> None:
+    def log_report(self, report: "Report", figures: dict[str, bytes], overview: bytes, step: int) -> None:
         """Logs test metrics, figures and per-example predictions.
 
         Args:
           report: of the test images.
           figures: PNG images by name; each becomes `figures/<name>.png`.
+          overview: a PNG image that becomes `overview.png`: MLflow's page of comparison shows what lies in no folder.
           step: after the last epoch: these are the latest where test accuracy was read after each.
         """
         self.log_epoch(step, {f"test/{name}": value for name, value in report.metrics.items()})
-        for title, image in figures.items():
-            path = f"figures/{title}.png"
+        files = {f"figures/{title}.png": image for title, image in figures.items()} | {"overview.png": overview}
+        for path, image in files.items():
             self._file(path).write_bytes(image)
             self._append("artifact", path=path)
         path = "predictions/test.parquet"
@@ -94,11 +95,10 @@ class Tracker:
         self.log_text("classification_report.json", json.dumps(report.per_class, indent=2))
 
     def log_model(self, fitted: "Fitted") -> None:
-        """Logs the classifier as an MLflow model that takes raw uint8 images."""
-        size = fitted.load_size
+        """Logs the classifier as an MLflow model: from raw images to the probabilities of the classes."""
         signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, 3))]),
-            outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(fitted.class_names)))]),
+            inputs=Schema([TensorSpec(np.dtype(object), (-1,))]),  # pixels, or files in base64: see serving.py
+            outputs=Schema([ColSpec("float", name) for name in fitted.class_names]),
         )
         folder = self.journal.folder / MODEL
         shutil.rmtree(folder, ignore_errors=True)  # MLflow wants to make it
@@ -108,10 +108,11 @@ class Tracker:
             self.tag(**{MODEL_SHA256: file_sha256(Path(name) / "fitted" / "fitted.json")})
             mlflow.pyfunc.save_model(
                 path=str(folder),
-                loader_module="alexnet_exp.serving",
+                loader_module="alexnet_exp.tracking.serving",
                 data_path=str(Path(name) / "fitted"),
                 code_paths=[str(Path(alexnet_exp.__file__).parent)],
                 signature=signature,
+                metadata={"image_size": fitted.load_size},
                 pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
             )
         self._append("model", path=MODEL)

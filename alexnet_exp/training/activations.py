@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ def outputs(
 
 
 def kept_outputs(
-    network: keras.Model, images: ImageSet, views: list[View], batch_size: int, store: ActivationStore
+    network: keras.Model, images: ImageSet, views: Sequence[View], batch_size: int, store: ActivationStore
 ) -> list[np.ndarray] | None:
     """For each view the outputs of all images, mapped `[N, ...]`; computed where the store does not have them.
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from PIL import Image
 
 from alexnet_exp.data import ImageSet
 from alexnet_exp.evaluation.figures.style import INK, RIGHT, WIDTH, WRONG, shortened, styled
@@ -13,6 +15,7 @@ from alexnet_exp.evaluation.metrics import Report
 COLUMNS = 8
 CELL = WIDTH / COLUMNS  # inches
 MARGIN, LINE = 0.04, 0.145  # around an image; the height of a line of text
+SMALLEST = 224  # pixels of an image that stands alone
 NAME = 15  # characters that fit over an image
 
 
@@ -56,6 +59,17 @@ def sheet(rows: Sequence[Sequence[Tile | None]], title: str) -> Figure:
     axes.set(xlim=(0, WIDTH), ylim=(figure.get_figheight(), 0), aspect="auto")
     axes.axis("off")
     return figure
+
+
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """An image uint8 `[H, W, 3]` beside itself under a map float `[h, w]` from 0 to 1; small ones are enlarged."""
+    scale = max(1, SMALLEST // len(image))
+    image = image.repeat(scale, axis=0).repeat(scale, axis=1)
+    size = (image.shape[1], image.shape[0])
+    heat = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+    alpha = 0.8 * heat[..., None]
+    covered = (1 - alpha) * image + alpha * 255 * colormaps["plasma"](heat)[..., :3]
+    return np.hstack([image, covered.astype(np.uint8)])
 
 
 def spread(count: int, most: int) -> np.ndarray:

@@ -26,12 +26,13 @@ from alexnet_exp.evaluation.figures.images import (
     spread,
 )
 from alexnet_exp.evaluation.figures.kernels import conv1_kernels
-from alexnet_exp.evaluation.figures.style import STRATEGIES, png
+from alexnet_exp.evaluation.figures.style import STRATEGIES, png, stacked
 from alexnet_exp.evaluation.metrics import Report
 from alexnet_exp.strategy import Fitted
 
 log = logging.getLogger(__name__)
 MOST_SEEN, MOST_PIXELS = 500, 12_000_000  # in the images whose features are computed, of train and of test
+OVERVIEW = ("curves", "confusion_matrix_normalized", "predictions")
 EXPLAINED = 8  # right and wrong examples each
 
 
@@ -68,6 +69,11 @@ def run_figures(config: RunConfig, fitted: Fitted, report: Report, splits: Split
         figures["grad_cam"] = lambda: _grad_cam_grid(fitted, report, splits.test)
     drawn = {title: _drawn(title, draw) for title, draw in figures.items()}
     return {title: image for title, image in drawn.items() if image is not None}
+
+
+def overview(figures: dict[str, bytes]) -> bytes:
+    """The figures to compare runs by, one below the other, as PNG."""
+    return stacked(figures[title] for title in OVERVIEW if title in figures)
 
 
 def _drawn(title: str, draw: Callable[[], Figure]) -> bytes | None:

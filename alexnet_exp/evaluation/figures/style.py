@@ -2,11 +2,13 @@
 
 import io
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from PIL import Image
 
 WIDTH, DPI = 8.0, 110  # inches and dots per inch: the 880 pixels that the MLflow UI has for a figure
 INK, GREY, FAINT = "#1c2330", "#8a8f98", "#c9cdd2"
@@ -53,6 +55,21 @@ def shortened(text: str, most: int) -> str:
         return line
     tail = (most - 1) // 3
     return f"{line[: most - 1 - tail].rstrip()}…{line[len(line) - tail :].lstrip()}"
+
+
+def stacked(images: Iterable[bytes]) -> bytes:
+    """PNG images one below the other, as PNG."""
+    parts = [Image.open(io.BytesIO(image)).convert("RGB") for image in images]
+    whole = Image.new(
+        "RGB", (max((part.width for part in parts), default=1), sum(part.height for part in parts) or 1), "white"
+    )
+    top = 0
+    for part in parts:
+        whole.paste(part, (0, top))
+        top += part.height
+    buffer = io.BytesIO()
+    whole.save(buffer, "png")
+    return buffer.getvalue()
 
 
 def png(figure: Figure) -> bytes:
