@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -62,7 +63,12 @@ def server(model: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.
         words = ["models", "serve", "-m", model, "--env-manager", "local", "--port", str(port)]
         with log.open("w") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", *words], stdout=file, stderr=file, start_new_session=True
+                [sys.executable, "-m", "mlflow", *words],
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                env=os.environ
+                | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},  # MLflow calls uvicorn
             )
         try:
             wait_for(address)
