@@ -5,6 +5,7 @@ Every layer with weights is a block: `conv1`, `conv1_activation`, `pool1`, and w
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -62,6 +63,13 @@ def build_alexnet(model: ModelConfig, classes: int) -> keras.Model:
 def block_of(layer: str) -> str:
     """The name of the layer with weights that a Keras layer belongs to: `conv1_norm` -> `conv1`."""
     return layer.split("_")[0]
+
+
+def up_to(model: ModelConfig, cut: str) -> ModelConfig:
+    """The model without the hidden layers after the layer or pooling `cut`."""
+    names = list(model.dense)
+    kept = names[: names.index(cut) + 1] if cut in names else []
+    return replace(model, dense={name: model.dense[name] for name in kept})
 
 
 def cut_network(network: keras.Model, cut: str, crops: int = 1) -> keras.Model:

@@ -19,6 +19,7 @@ from alexnet_exp.data.batches import array_feed
 from alexnet_exp.model.alexnet import cut_network
 from alexnet_exp.model.weights import Pretrained
 from alexnet_exp.strategy.fitted import Fitted
+from alexnet_exp.strategy.linear_svm import carry_back, compact_rows
 from alexnet_exp.strategy.network import as_fitted, build_network
 from alexnet_exp.training.activations import activation_store, outputs
 from alexnet_exp.training.checkpoint import Checkpoints
@@ -50,10 +51,12 @@ def features_svm(
     labels = (splits.train.labels, splits.val.labels)
     scaling = _scaling(strategy, config.seed).fit(train)
     scaled = (scaling.transform(train), scaling.transform(val))
+    learned = _learned(strategy, scaled[0])
     history: list[dict[str, Any]] = []
     best, best_accuracies = None, (-1.0, -1.0)
     for step, c in enumerate(sorted(strategy.c)):
-        machine = _machine(strategy, c, config.seed).fit(scaled[0], labels[0])
+        machine = _machine(strategy, c, config.seed, dual=learned is not scaled[0]).fit(learned, labels[0])
+        carry_back(machine, learned, scaled[0])
         accuracies = machine.score(scaled[1], labels[1]), machine.score(scaled[0], labels[0])
         metrics: Metrics = {"svm/c": c, "train/accuracy": accuracies[1], "val/accuracy": accuracies[0]}
         log.info("C %.3g  accuracy %.4f  val accuracy %.4f", c, metrics["train/accuracy"], metrics["val/accuracy"])
@@ -61,10 +64,9 @@ def features_svm(
         history.append({"epoch": step, "stage": "C"} | metrics)
         if accuracies > best_accuracies:
             best, best_accuracies = machine, accuracies
-    both = np.concatenate(labels)
-    folds = min(CALIBRATION_FOLDS, int(np.bincount(both).min()))
-    calibrated = CalibratedClassifierCV(clone(best), method="temperature", cv=folds, ensemble=False)
-    classifier = Pipeline([*clone(scaling).steps, ("svm", calibrated)]).fit(np.concatenate([train, val]), both)
+    scaling = clone(scaling)
+    both = scaling.fit_transform(np.concatenate([train, val]))
+    classifier = Pipeline([*scaling.steps, ("svm", _calibrated(strategy, best, both, np.concatenate(labels)))])
     return as_fitted(extractor, config, splits, history, classifier)
 
 
@@ -112,7 +114,8 @@ def _extract(
     """The cut network, and the features of some parts, of which the first is train."""
     if pretrained is None:
         log.warning("features of a random network: weights=file or weights=run brings pretrained layers")
-    extractor = cut_network(build_network(config, len(splits.class_names), pretrained), strategy.cut, strategy.crops)
+    network = build_network(config, len(splits.class_names), pretrained, strategy.cut)
+    extractor = cut_network(network, strategy.cut, strategy.crops)
     views, batch_size = config.evaluation.views, config.evaluation.batch_size
     store = activation_store(config.cache, config.paths)
     features = [outputs(extractor, part, views, batch_size, store) for part in parts]
@@ -132,10 +135,27 @@ def _scaling(strategy: FeaturesSvm, seed: int) -> Pipeline:
     return make_pipeline(*(steps or ["passthrough"]))
 
 
-def _machine(strategy: FeaturesSvm, c: float, seed: int) -> LinearSVC | SVC:
+def _learned(strategy: FeaturesSvm, rows: np.ndarray) -> np.ndarray:
+    """What the machine is fitted to in place of the scaled features."""
+    return compact_rows(rows) if strategy.kernel == "linear" else rows
+
+
+def _machine(strategy: FeaturesSvm, c: float, seed: int, dual: bool) -> LinearSVC | SVC:
     if strategy.kernel == "linear":
-        return LinearSVC(C=c, random_state=seed, max_iter=5000)
+        return LinearSVC(C=c, dual=dual, random_state=seed, max_iter=5000)
     return SVC(C=c, kernel="rbf", break_ties=True, random_state=seed)
+
+
+def _calibrated(
+    strategy: FeaturesSvm, machine: LinearSVC | SVC, rows: np.ndarray, labels: np.ndarray
+) -> CalibratedClassifierCV:
+    """A machine with the same settings, fitted to all rows; the temperature is that of its predictions in folds."""
+    learned = _learned(strategy, rows)
+    folds = min(CALIBRATION_FOLDS, int(np.bincount(labels).min()))
+    calibrated = CalibratedClassifierCV(clone(machine), method="temperature", cv=folds, ensemble=False)
+    carry_back(calibrated.fit(learned, labels).calibrated_classifiers_[0].estimator, learned, rows)
+    calibrated.n_features_in_ = rows.shape[1]
+    return calibrated
 
 
 def _mlp(features: np.ndarray, classes: int, strategy: FeaturesMlp) -> keras.Model:

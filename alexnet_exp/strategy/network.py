@@ -10,7 +10,7 @@ from alexnet_exp.data import Splits
 from alexnet_exp.data.batches import Feed, array_feed, image_feed
 from alexnet_exp.data.views import training_views
 from alexnet_exp.model import build_alexnet
-from alexnet_exp.model.alexnet import frozen_prefix, split_network
+from alexnet_exp.model.alexnet import frozen_prefix, split_network, up_to
 from alexnet_exp.model.weights import Pretrained, adapt_model, load_weights
 from alexnet_exp.strategy.fitted import Fitted
 from alexnet_exp.training.activations import activation_store, kept_outputs
@@ -21,12 +21,20 @@ from alexnet_exp.training.fit import OnEpoch, fit
 log = logging.getLogger(__name__)
 
 
-def build_network(config: RunConfig, classes: int, pretrained: Pretrained | None) -> keras.Model:
-    """The network, with its pretrained layers and the preprocessing that they were trained with."""
+def build_network(
+    config: RunConfig, classes: int, pretrained: Pretrained | None, cut: str | None = None
+) -> keras.Model:
+    """The network, with its pretrained layers and the preprocessing that they were trained with.
+
+    Args:
+      cut: leaves out the hidden layers after it, which hold most of the weights.
+    """
+    model = config.model if cut is None else up_to(config.model, cut)
     if pretrained is None or isinstance(config.weights, NoWeights):
-        return build_alexnet(config.model, classes)
-    network = build_alexnet(adapt_model(config.model, pretrained), classes)
-    load_weights(network, pretrained, config.weights.fresh)
+        return build_alexnet(model, classes)
+    unused = [] if cut is None else [*(config.model.dense.keys() - model.dense.keys()), "head"]
+    network = build_alexnet(adapt_model(model, pretrained), classes)
+    load_weights(network, pretrained, [*config.weights.fresh, *unused])
     return network
 
 
@@ -45,8 +53,10 @@ def fit_images(
     course = Course(stage, network, config.training, checkpoints)
     if course.ended:
         return course.history
-    on_activations = _on_activations(network, config, splits, stage, course.epochs)
-    trained, feed = on_activations or (network, _on_pixels(config, splits, course.epochs))
+    found = on_activations(network, config, splits, stage, course.epochs)
+    if isinstance(found, str):
+        log.warning("%s trains from pixels: %s", stage.name, found)
+    trained, feed = found if isinstance(found, tuple) else (network, _on_pixels(config, splits, course.epochs))
     return fit(trained, feed, stage, config.training, config.optimizer, config.schedule, on_epoch, course)
 
 
@@ -63,12 +73,15 @@ def _on_pixels(config: RunConfig, splits: Splits, epochs: range) -> Feed:
     )
 
 
-def _on_activations(
+def on_activations(
     network: keras.Model, config: RunConfig, splits: Splits, stage: Stage, epochs: range
-) -> tuple[keras.Model, Feed] | None:
-    """What trains in this stage, and the activations of the frozen layers before it; None to train from pixels.
+) -> tuple[keras.Model, Feed] | str | None:
+    """What trains in this stage, and the activations of the frozen layers before it, computed where they are not kept.
 
     That is settled for the stage as a whole, whichever `epochs` of it are left.
+
+    Returns:
+      Why they cannot be kept, in words; None where nothing with weights is frozen.
     """
     depth = frozen_prefix(network)
     if not any(layer.weights for layer in network.layers[:depth]):
@@ -77,18 +90,16 @@ def _on_activations(
     prefix, suffix = split_network(network, depth)
     views = training_views(config.augmentation, size, config.seed, stage.epochs)
     if views is None or len(views) > len(stage.epochs):
-        log.info("%s trains from pixels: too many views (augmentation.views repeats random draws)", stage.name)
-        return None
+        return "too many views (augmentation.views repeats random draws)"
     if not store.has_room((len(splits.train), *prefix.output_shape[1:]), len(views) + 1):
-        log.warning("%s trains from pixels: its activations are larger than cache.max_gb", stage.name)
-        return None
+        return "its activations are larger than cache.max_gb"
     batch_size = config.evaluation.batch_size
     train = kept_outputs(prefix, splits.train, views, batch_size, store)
     parts = [splits.val, splits.test] if config.evaluation.test_each_epoch else [splits.val]
     held_out = [kept_outputs(prefix, part, ["center"], batch_size, store) or [] for part in parts]
     if train is None or not all(held_out):
-        return None
-    log.info("%s trains on %d views of the activations of %s", stage.name, len(views), network.layers[depth - 1].name)
+        return "its activations cannot be written"
+    log.info("%s: %d views of the activations of %s", stage.name, len(views), network.layers[depth - 1].name)
     feed = array_feed(
         train,
         views,

@@ -71,7 +71,6 @@ class Course:
         if self._found is None:
             return
         _assign(_variables([trained]), self._found.network)
-        trained.optimizer.build(trained.trainable_variables)
         _assign(_numbered(trained.optimizer), self._found.optimizer)
         for callback in callbacks:
             for name, value in self._found.progress.callbacks.get(type(callback).__name__, {}).items():

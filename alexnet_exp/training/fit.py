@@ -60,8 +60,10 @@ def fit(
         trained.compile(
             optimizer=build_optimizer(optimizer, schedule, stage.learning_rate, feed.steps, epochs),
             loss=_loss(training),
-            weighted_metrics=["accuracy"],
+            weighted_metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         )
+        # variables that the training step makes while it is traced cost a second trace, and its graphs are never freed
+        trained.optimizer.build(trained.trainable_variables)
         try:
             trained.fit(
                 batches.train,

@@ -10,8 +10,17 @@ import keras
 import tensorflow as tf
 
 
+def _summed_over_devices(optimizer: Any, gradients: list) -> list:
+    """As Keras does it, but not for one device: TensorFlow keeps the graph of each all-reduce as long as it runs."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return gradients
+    return keras.optimizers.Optimizer._all_reduce_sum_gradients(optimizer, gradients)
+
+
 class Sgd(keras.optimizers.SGD):
     """`keras.optimizers.SGD`."""
+
+    _all_reduce_sum_gradients = _summed_over_devices
 
     def update_step(self, gradient: Any, variable: tf.Variable, learning_rate: Any) -> None:
         if not self.momentum:
@@ -49,9 +58,11 @@ class Adam(keras.optimizers.Adam):
     """`keras.optimizers.Adam`, without AMSGrad."""
 
     update_step = _adam_step
+    _all_reduce_sum_gradients = _summed_over_devices
 
 
 class AdamW(keras.optimizers.AdamW):
     """`keras.optimizers.AdamW`, without AMSGrad."""
 
     update_step = _adam_step
+    _all_reduce_sum_gradients = _summed_over_devices

@@ -117,6 +117,19 @@ def test_features_are_extracted_once(tiny: Compose, tmp_path: Path, monkeypatch:
     assert np.abs(results[0] - results[1]).max() > 1e-4
 
 
+def test_an_image_passes_the_frozen_layers_of_all_stages_once(
+    tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[str] = []
+    compute = activations._computed
+    monkeypatch.setattr(activations, "_computed", lambda *args: computed.append(args[0].name) or compute(*args))
+    stages = ",".join(f"{{layers: [{layers}], epochs: 1, learning_rate: 0.05}}" for layers in (
+        "head", "head, fc7", "head, fc7, fc6", "head, fc7, fc6, conv5"
+    ))  # fmt: skip
+    finetuned(tiny(*FINETUNE, f"strategy.stages=[{stages}]"), tmp_path)
+    assert len(computed) == 2  # of train and val
+
+
 def test_a_deeper_cut_continues_from_an_earlier_one(
     tiny: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

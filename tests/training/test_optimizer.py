@@ -1,13 +1,18 @@
 """Each schedule gives the rates that its formula gives."""
 
+import gc
 import math
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from alexnet_exp.config.compose import compose_config
+from alexnet_exp.data.batches import array_feed
 from alexnet_exp.training import one_pass
+from alexnet_exp.training.course import Stage
+from alexnet_exp.training.fit import fit
 from alexnet_exp.training.optimizer import build_optimizer, keras_metric, plateau_callbacks
 
 STEPS, EPOCHS = 10, 4
@@ -102,3 +107,21 @@ def test_one_pass_takes_the_steps_of_keras(fused: type, plain: type, options: di
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
     assert np.abs(results[0][0] - 1).max() > 0.1
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_training_leaves_no_graph_in_memory(optimizer: str) -> None:
+    config = compose_config([f"optimizer={optimizer}", "training.devices=1"])
+    rows, labels = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32), np.arange(8) % 2
+
+    def graphs_after_training() -> int:
+        network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, "softmax")])
+        feed = array_feed([rows], ["center"], rows, (labels, labels), 2, 4, 4, 0, range(1))
+        stage = Stage("stage", range(1), 0.1)
+        fit(network, feed, stage, config.training, config.optimizer, config.schedule, lambda *_: None)
+        del network, feed
+        keras.backend.clear_session()
+        return sum(type(found) is tf.__internal__.FuncGraph for found in gc.get_objects())
+
+    counts = [graphs_after_training() for _ in range(3)]
+    assert counts[2] <= counts[1] <= counts[0]
