@@ -24,11 +24,15 @@ class TwoArguments(Exception):
 
 
 @pytest.fixture
-def job() -> Iterator[DictConfig]:
+def job(tmp_path: Path) -> Iterator[DictConfig]:
     """The configuration of a job in a sweep."""
     kept = HydraConfig.instance().cfg
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose("config", ["hydra.mode=MULTIRUN", "hydra.job.num=3"], return_hydra_config=True)
+        composed = compose(
+            "config",
+            ["hydra.mode=MULTIRUN", "hydra.job.num=3", f"hydra.runtime.output_dir={tmp_path}"],
+            return_hydra_config=True,
+        )
     HydraConfig.instance().set_config(composed)
     yield compose_without_hydra(composed)
     HydraConfig.instance().cfg = kept

@@ -149,7 +149,7 @@ CLAIMS = [
     Claim("R3", "two classes, 100 + 50 photos of each", "none", None, ("r3_bikes_vs_ships",), accuracy,
           f"{NO_FIGURE}, its addresses were not to be had: CIFAR-10's automobiles and ships, enlarged"),
     Claim("R4", "task 1: from scratch, as published", "about 0.845", 0.845, ("r4_scratch",), accuracy,
-          f"20 of 2,000 images held out; pixels on 0..1 (unknown there: on 0..255 the loss stays 0.5); {HOURS}"),
+          f"20 of 2,000 images held out; pixels on 0..1 (scale not known; on 0..255 the loss stays 0.5); {HOURS}"),
     Claim("R4", "task 1, trained our way", "goal 0.86", 0.86, ("r4_scratch_best",), accuracy,
           f"{OURS}: batch norm, ten crops, stronger augmentation; {HOURS}"),
     Claim("R4", "task 2: eight rounds of fine-tuning, as published", "about 0.89", 0.89, ("r4_finetune",), accuracy,

@@ -22,7 +22,7 @@ FILES = (  # that the options look for
 NOT_SCIENCE = (
     "run.", "tracking.", "paths.", "dataset.root", "dataset.on_bad_image", "dataset.on_leak", "dataset.near_duplicates",
     "dataset.limits.", "weights.name", "weights.kind", "weights.path", "weights.url", "weights.checksum",
-    "weights.models", "weights.run_id", "evaluation.batch_size", "cache.max_gb",
+    "weights.models", "weights.run_id", "strategy.ignore_weights", "evaluation.batch_size", "cache.max_gb",
 )  # fmt: skip
 COMPANIONS = {  # what an option needs beside it
     "weights=file": ["strategy=finetune", "weights.path={file}"],
