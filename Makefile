@@ -53,7 +53,7 @@ format: setup  ## Format the code.
 
 lock: setup  ## Resolve requirements.lock and requirements-ray.lock anew from pyproject.toml.
 	$(BIN)/python -m pip install --quiet uv
-	$(LOCK) --extra dev --extra joblib --extra slurm --extra optuna -o requirements.lock
+	$(LOCK) --extra dev --extra joblib --extra slurm --extra optuna --extra browser -o requirements.lock
 	$(LOCK) --extra ray -o requirements-ray.lock
 
 ui: setup  ## Open the MLflow UI on http://127.0.0.1:5000 (PORT=... for another port).

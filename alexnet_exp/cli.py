@@ -40,7 +40,8 @@ def main() -> None:
         code = launch()
     finally:
         show_failures(shlex.join(["alexnet-exp", *sys.argv[1:]]))
-    sys.exit(code)
+    if code:
+        sys.exit(code)
 
 
 def launch() -> int | str:

@@ -34,7 +34,7 @@ def test_a_run_is_repeated_and_compared(
     client = mlflow.MlflowClient()
     client.set_tag(run_id, "code_sha256", "another")
     client.set_tag(run_id, "dataset_sha256", "other")
-    client.log_metric(run_id, "test/ece", 2.0)
+    client.log_metric(run_id, "test/ece", 2.0, step=100)
     assert repeat(monkeypatch, run_id) == 1
     (repeated,) = mlflow.search_runs(
         search_all_experiments=True, filter_string=f"tags.arm = '{run_id}'", output_format="list"

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -104,7 +105,7 @@ def test_the_stored_configuration_composes_the_same_run(finished: tuple[str, Run
     mlflow.set_tracking_uri(uri)
     path = mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="config/config.yaml")
     again = config_from(yaml.safe_load(Path(path).read_text()))
-    assert science(again) == science(config)
+    assert science(again) == science(replace(config, training=replace(config.training, devices=1)))
     assert uri not in Path(path).read_text()
 
 

@@ -13,6 +13,7 @@ from alexnet_exp.checksums import read_sealed, write_sealed
 from alexnet_exp.data import ImageSet
 from alexnet_exp.data.decode import Resize
 from alexnet_exp.data.views import Views, cut_view, view_names
+from alexnet_exp.errors import WeightsError
 from alexnet_exp.training.activation_store import ActivationStore
 from alexnet_exp.training.activations import outputs
 from alexnet_exp.training.grad_cam import grad_cam
@@ -129,9 +130,12 @@ def load_fitted(folder: Path) -> Fitted:
     """Reads what `Fitted.save` wrote; nothing in it is a pickle.
 
     Raises:
-      WeightsError: when a file differs from its checksum.
+      WeightsError: when a file differs from its checksum, or another version wrote other settings.
     """
     settings = read_sealed(folder / "fitted.json")
+    if settings.keys() != set(SETTINGS):
+        expected, received = (", ".join(sorted(names)) for names in (SETTINGS, settings))
+        raise WeightsError(f"{folder / 'fitted.json'}: expected {expected}. Received: {received}")
     network = keras.saving.load_model(folder / "network.keras", compile=False)
     classifier = None
     if (folder / "classifier.keras").exists():

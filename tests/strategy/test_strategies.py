@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from alexnet_exp.checksums import write_sealed
 from alexnet_exp.config import RunConfig
 from alexnet_exp.data import Splits, load_splits
 from alexnet_exp.errors import TrainingDiverged, WeightsError
@@ -73,6 +74,11 @@ def test_a_strategy_fits_saves_and_loads(
     np.testing.assert_array_equal(again.argmax(axis=1), probabilities.argmax(axis=1))
 
 
+def of_an_earlier_version(folder: Path) -> None:
+    (folder / "fitted.json").unlink()
+    write_sealed(folder / "fitted.json", {"views": "center", "load_size": 32})
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -80,6 +86,7 @@ def test_a_strategy_fits_saves_and_loads(
         (lambda folder: (folder / "network.keras").unlink(), r"network\.keras: .*Received: no such file"),
         (lambda folder: (folder / "classifier.skops").write_bytes(b"x"), r"classifier\.skops: .*recorded, none"),
         (lambda folder: (folder / "fitted.json").write_text("{}"), r"fitted\.json: .*Received: 'settings'"),
+        (of_an_earlier_version, r"fitted\.json: expected .*megapixels.*Received: load_size, views$"),
     ],
 )
 def test_what_was_changed_after_it_was_saved_is_refused(
@@ -87,7 +94,7 @@ def test_what_was_changed_after_it_was_saved_is_refused(
 ) -> None:
     config = tiny()
     network = build_alexnet(config.model, 10)
-    Fitted(network, None, "center", 32, [str(digit) for digit in range(10)]).save(tmp_path / "fitted")
+    Fitted(network, None, "center", 32, "squash", 100.0, [str(digit) for digit in range(10)]).save(tmp_path / "fitted")
     assert load_fitted(tmp_path / "fitted").load_size == 32
     spoil(tmp_path / "fitted")
     with pytest.raises(WeightsError, match=words) as caught:

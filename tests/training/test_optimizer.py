@@ -116,7 +116,7 @@ def test_training_leaves_no_graph_in_memory(optimizer: str) -> None:
 
     def graphs_after_training() -> int:
         network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, "softmax")])
-        feed = array_feed([rows], ["center"], rows, (labels, labels), 2, 4, 4, 0, range(1))
+        feed = array_feed([rows], ["center"], [rows], [labels, labels], 2, 4, 4, 0, range(1))
         stage = Stage("stage", range(1), 0.1)
         fit(network, feed, stage, config.training, config.optimizer, config.schedule, lambda *_: None)
         del network, feed
