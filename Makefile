@@ -29,7 +29,7 @@ setup: .venv/.installed  ## Create .venv from the lock file and install the pack
 demo: setup  ## Pretrain on digits 0-4, then transfer to 5-9 with all four strategies and compare them.
 	$(BIN)/python scripts/demo.py
 
-test: setup  ## Run the test suite (under 3 minutes, no network).
+test: setup  ## Run the test suite, without network.
 	$(BIN)/python -m pytest -n 2
 
 test-faults: setup  ## Outages and kills at length: what survives what.
