@@ -6,10 +6,9 @@ import pandas as pd
 
 from alexnet_exp.config.study import Study
 from alexnet_exp.tracking.identity import CONFIG_SHA256
-from alexnet_exp.tracking.query import find_runs, run_filter
+from alexnet_exp.tracking.query import FINISHED, find_runs, run_filter
 
 CONFIG = f"tags.{CONFIG_SHA256}"
-FINISHED = "attributes.status = 'FINISHED'"
 ALIKE = ("dataset", "model", "strategy")  # tags of runs that take about as long
 Job = tuple[int, str]  # seed and arm
 

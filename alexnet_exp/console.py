@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 Item = TypeVar("Item")
@@ -60,6 +62,11 @@ def one_line_a_run(job: str, shares_terminal: bool) -> None:
             handler.job = job
     if shares_terminal:
         terminal().is_interactive = False
+
+
+def headed_table(title: str) -> Table:
+    """An empty table with a rule below its heads and no other lines."""
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def progress_bar() -> Progress:

@@ -22,7 +22,7 @@ from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.tracking.lifecycle import Finished, TrackedRun
 from alexnet_exp.tracking.store import download_weights, open_store
 from alexnet_exp.tracking.tracker import Tracker
-from alexnet_exp.training.activations import activation_store
+from alexnet_exp.training.activation_store import activation_store
 from alexnet_exp.training.checkpoint import Checkpoints
 from alexnet_exp.training.devices import choose_devices
 from alexnet_exp.training.fit import Metrics, OnEpoch

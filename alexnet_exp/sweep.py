@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from alexnet_exp.console import headed_table
 
 FAILURE = "failure.json"  # in the folder of a job
 
@@ -52,7 +52,7 @@ def show_failures(again: str) -> None:
     """Prints a table of the jobs that failed, if any, and the command that runs them again, on standard error."""
     if not (found := failures()):
         return
-    table = Table(title=f"failed jobs: {len(found)}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = headed_table(f"failed jobs: {len(found)}")
     table.add_column("job", justify="right")
     table.add_column("settings", overflow="fold")
     table.add_column("cause", overflow="fold")

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pandas as pd
-from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from alexnet_exp.console import headed_table
 from alexnet_exp.evaluation.arms import SECONDS
 from alexnet_exp.evaluation.compare import ACCURACY
 from alexnet_exp.evaluation.tables import number, seconds
@@ -41,7 +41,7 @@ def watch(read: Callable[[], pd.DataFrame], console: Console) -> None:
 
 def progress(runs: pd.DataFrame) -> Table:
     """How far each arm is, and below it the runs that are going on."""
-    table = Table(title=datetime.now().strftime("%H:%M:%S"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = headed_table(datetime.now().strftime("%H:%M:%S"))
     for column in ("arm", "runs", "finished", "running", "other", "accuracy", "seconds"):
         table.add_column(column, justify="left" if column == "arm" else "right")
     if runs.empty:

@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from alexnet_exp.ablation import Job, command_lines, finished_jobs, runs_alike, unfinished_jobs
 from alexnet_exp.cli import MISTAKES, launch, message
 from alexnet_exp.comparison import Question, compare_found, write_report
 from alexnet_exp.config.study import Study, arms_of, compose_study, studies
+from alexnet_exp.console import headed_table
 from alexnet_exp.errors import UserError
 from alexnet_exp.estimate import estimate
 from alexnet_exp.evaluation.tables import show
@@ -83,7 +82,7 @@ def planned(arguments: argparse.Namespace) -> Study:
 
 
 def show_plan(study: Study, todo: list[Job], finished: pd.DataFrame, alike: pd.DataFrame) -> None:
-    table = Table(title=f"study {study.name}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = headed_table(f"study {study.name}")
     for column in ("arm", "finished", "to run", "seconds each", "estimated from"):
         table.add_column(column, justify="left" if column in ("arm", "estimated from") else "right", overflow="fold")
     seconds = megabytes = 0.0

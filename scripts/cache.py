@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alexnet_exp.config.compose import compose_config
-from alexnet_exp.training.activation_store import GIGABYTE, ActivationStore
+from alexnet_exp.training.activation_store import GIGABYTE, ActivationStore, activation_store
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=Path(config.paths.cache))
     parser.add_argument("--clear", action="store_true", help="remove everything; runs compute again what they need")
     arguments = parser.parse_args()
-    store = ActivationStore(arguments.folder / "activations", config.cache.max_gb, config.cache.dtype)
+    store = activation_store(config.cache, replace(config.paths, cache=str(arguments.folder)))
     if arguments.clear:
         store.clear()
         shutil.rmtree(arguments.folder / "images", ignore_errors=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from alexnet_exp.cli import message
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import UserError
@@ -32,7 +33,7 @@ def main() -> None:
     try:
         sys.exit(predict(arguments))
     except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(message(error))
 
 
 def predict(arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from alexnet_exp.cli import message
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.errors import ConfigError, UserError
 from alexnet_exp.tracking.store import open_store
@@ -45,7 +46,7 @@ def main() -> None:
     try:
         sys.exit(reproduce(arguments))
     except (UserError, OSError) as error:
-        sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        sys.exit(message(error))
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on with what is left")
 

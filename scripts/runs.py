@@ -40,7 +40,7 @@ from alexnet_exp.tracking.upkeep import (
     stale_runs,
     unfinished,
 )
-from alexnet_exp.training.activation_store import ActivationStore
+from alexnet_exp.training.activation_store import activation_store
 from alexnet_exp.watch import watch
 
 COLUMNS = {
@@ -142,7 +142,7 @@ def clean(arguments: argparse.Namespace, config: RunConfig) -> None:
     for folder in remove_needless(_experiment(config), arguments.state):
         print(f"removed {folder}")
     cache, since = Path(config.paths.cache), needed_since(arguments.state)
-    store = ActivationStore(cache / "activations", config.cache.max_gb, config.cache.dtype)
+    store = activation_store(config.cache, config.paths)
     before = len(store.entries())
     store.clear(since)
     print(f"removed {before - len(store.entries())} of {before} activations in {cache}")

@@ -21,7 +21,8 @@ from alexnet_exp.model.weights import Pretrained
 from alexnet_exp.strategy.fitted import Fitted
 from alexnet_exp.strategy.linear_svm import carry_back, compact_rows
 from alexnet_exp.strategy.network import as_fitted, build_network
-from alexnet_exp.training.activations import activation_store, outputs
+from alexnet_exp.training.activation_store import activation_store
+from alexnet_exp.training.activations import outputs
 from alexnet_exp.training.checkpoint import Checkpoints
 from alexnet_exp.training.course import Course, Stage
 from alexnet_exp.training.fit import Metrics, OnEpoch, fit

@@ -13,7 +13,8 @@ from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.alexnet import frozen_prefix, split_network, up_to
 from alexnet_exp.model.weights import Pretrained, adapt_model, load_weights
 from alexnet_exp.strategy.fitted import Fitted
-from alexnet_exp.training.activations import activation_store, kept_outputs
+from alexnet_exp.training.activation_store import activation_store
+from alexnet_exp.training.activations import kept_outputs
 from alexnet_exp.training.checkpoint import Checkpoints
 from alexnet_exp.training.course import Course, Stage
 from alexnet_exp.training.fit import OnEpoch, fit

@@ -24,6 +24,7 @@ PAGE = 1000  # runs a query; memory grows with it
 REPORT = "report"  # the tag `kind` of a run that holds a comparison
 LOCAL_UI = "http://127.0.0.1:5000"
 
+FINISHED = "attributes.status = 'FINISHED'"  # a condition of `run_filter`
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 

@@ -13,7 +13,8 @@ from alexnet_exp.config import RunConfig, config_from
 from alexnet_exp.tracking.delivery import deliver, remove_finished
 from alexnet_exp.tracking.identity import FINGERPRINT, is_live
 from alexnet_exp.tracking.journal import Journal, journals
-from alexnet_exp.tracking.query import find_runs, run_filter
+from alexnet_exp.tracking.provenance import CONFIG
+from alexnet_exp.tracking.query import FINISHED, find_runs, run_filter
 
 STALE = "stale"  # the status of a run that says RUNNING, but has no process
 
@@ -75,7 +76,7 @@ def remove_needless(experiment_id: str, state: Path) -> list[Path]:
 
 def needed_since(state: Path) -> float:
     """When the oldest run that is not finished began, in seconds since 1970; now, where there is none."""
-    began = [(journal.artifacts / "config" / "config.yaml") for journal in journals(state)]
+    began = [journal.artifacts / CONFIG for journal in journals(state)]
     return min((file.stat().st_mtime for file in began if file.exists()), default=time.time())
 
 
@@ -85,10 +86,10 @@ def _is_needed(experiment_id: str, run_id: str) -> bool:
         run = client.get_run(run_id)
     except MlflowException:
         return False
-    same = f"tags.{FINGERPRINT} = '{run.data.tags.get(FINGERPRINT)}' and attributes.status = 'FINISHED'"
+    same = f"tags.{FINGERPRINT} = '{run.data.tags.get(FINGERPRINT)}' and {FINISHED}"
     return run.info.lifecycle_stage == "active" and not client.search_runs([experiment_id], same, max_results=1)
 
 
 def _config_of(journal: Journal) -> RunConfig | None:
-    file = journal.artifacts / "config" / "config.yaml"
+    file = journal.artifacts / CONFIG
     return config_from(yaml.safe_load(file.read_text())) if file.exists() else None

@@ -14,6 +14,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from alexnet_exp.checksums import file_sha256
+from alexnet_exp.config.schema import CacheConfig, Paths
 
 log = logging.getLogger(__name__)
 GIGABYTE = 10**9
@@ -167,3 +168,8 @@ class ActivationStore:
 
     def _lock(self, key: str) -> Path:
         return self.folder / f"{key}.lock"
+
+
+def activation_store(cache: CacheConfig, paths: Paths) -> ActivationStore:
+    """The store of all runs that share a cache folder."""
+    return ActivationStore(Path(paths.cache) / "activations", cache.max_gb, cache.dtype)

@@ -5,13 +5,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from alexnet_exp.checksums import json_sha256
-from alexnet_exp.config.schema import CacheConfig, Paths
 from alexnet_exp.console import track
 from alexnet_exp.data import ImageSet
 from alexnet_exp.data.batches import steps_per_epoch, view_batches
@@ -22,11 +20,6 @@ from alexnet_exp.training.activation_store import ActivationStore
 log = logging.getLogger(__name__)
 LAYOUT = 1  # part of the key: raise it when the same key would mean other numbers
 NO_EFFECT = ("name", "trainable", "kernel_initializer", "bias_initializer")  # on the output, of a layer's settings
-
-
-def activation_store(cache: CacheConfig, paths: Paths) -> ActivationStore:
-    """The store of all runs that share a cache folder."""
-    return ActivationStore(Path(paths.cache) / "activations", cache.max_gb, cache.dtype)
 
 
 def outputs(

@@ -9,7 +9,7 @@ from alexnet_exp.data import Splits
 from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.strategy.finetune import freeze_all_but, keep_prefixes
 from alexnet_exp.strategy.network import build_network, fit_images
-from alexnet_exp.training.activations import activation_store
+from alexnet_exp.training.activation_store import activation_store
 from alexnet_exp.training.course import Stage
 from alexnet_exp.training.precision import choose_precision
 from benchmarks.inputs import composed, generated_splits

@@ -10,7 +10,7 @@ from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.fingerprint import flatten, science
 from alexnet_exp.errors import ConfigError
 from alexnet_exp.evaluation.arms import PARAMS
-from alexnet_exp.tracking.query import find_runs, run_filter
+from alexnet_exp.tracking.query import FINISHED, find_runs, run_filter
 from alexnet_exp.tracking.tracker import VALUE_LENGTH
 from reproduction.claims import Arm
 
@@ -45,7 +45,7 @@ def finished_runs(experiment_id: str, plans: Sequence[Plan]) -> dict[str, pd.Dat
     A run counts while its recorded parameters are those that the configuration has now. Parameters that came later than
     the run, and those that a machine settles (`auto`), do not count against it.
     """
-    found = find_runs(experiment_id, "attributes.status = 'FINISHED'")
+    found = find_runs(experiment_id, FINISHED)
     recorded = found.filter(regex=f"^{PARAMS}").rename(columns=lambda name: str(name).removeprefix(PARAMS))
     return {one.name: _matching(found, recorded, one) for one in plans}
 

@@ -20,8 +20,8 @@ from alexnet_exp.model.alexnet import frozen_prefix, split_network
 from alexnet_exp.model.weights import Pretrained, read_weights
 from alexnet_exp.strategy import STRATEGIES, Fitted
 from alexnet_exp.training import activations
-from alexnet_exp.training.activation_store import ActivationStore
-from alexnet_exp.training.activations import activation_store, kept_outputs
+from alexnet_exp.training.activation_store import ActivationStore, activation_store
+from alexnet_exp.training.activations import kept_outputs
 from tests.conftest import Compose
 
 STAGES = (
