@@ -9,7 +9,14 @@ from alexnet_exp.config.schema.fields import Count, Fraction, Position, Positive
 
 @frozen
 class Preprocess:
-    """The network sees `(pixel * scale - mean) / std`, channels in the given order."""
+    """The network sees `(pixel * scale - mean) / std`; pretrained weights bring their own.
+
+    Attributes:
+      channels: their order in the network, `mean` and `std`; images are RGB.
+      scale: factor on pixels from 0 to 255.
+      mean: subtracted, one for each channel.
+      std: divided by, one for each channel.
+    """
 
     channels: Literal["rgb", "bgr"]
     scale: Positive
@@ -19,7 +26,15 @@ class Preprocess:
 
 @frozen
 class Conv:
-    """One convolution; `padding` is `valid`, `same`, or a number of pixels on each side."""
+    """One convolution.
+
+    Attributes:
+      filters: output channels.
+      kernel: height and width.
+      stride: in both directions.
+      padding: `valid` is none, `same` keeps the size at stride 1, a number is pixels on each side.
+      groups: into which the channels are divided; 2 are the two towers of 2012.
+    """
 
     filters: Count
     kernel: Count
@@ -30,7 +45,13 @@ class Conv:
 
 @frozen
 class Initializer:
-    """Kernel initialisation; biases are zero but in the layers of `bias_ones`."""
+    """How kernels and biases start.
+
+    Attributes:
+      kind: of the kernels.
+      stddev: of `normal`; null for the others.
+      bias_ones: layers whose biases start at one, the others at zero.
+    """
 
     kind: Literal["he_normal", "glorot_uniform", "normal"]
     stddev: Positive | None
@@ -39,7 +60,15 @@ class Initializer:
 
 @frozen
 class Pool:
-    """Pooling after the named layers; after `conv1` it is called `pool1`."""
+    """Pooling of convolutional layers; that of `conv1` is called `pool1`.
+
+    Attributes:
+      kind: maximum or mean.
+      size: height and width of the window.
+      stride: in both directions; less than `size` overlaps.
+      padding: `valid` is none, `same` rounds sizes up.
+      layers: those that it follows.
+    """
 
     kind: Literal["max", "average"]
     size: Count
@@ -50,7 +79,14 @@ class Pool:
 
 @frozen
 class Lrn:
-    """Local response normalisation over `size` neighbouring channels."""
+    """Local response normalisation: `x / (k + alpha * s)^beta`, `s` the sum of squares over neighbouring channels.
+
+    Attributes:
+      size: how many channels, an odd number.
+      alpha: factor of the sum; Caffe and PyTorch divide theirs by the size.
+      beta: exponent.
+      k: constant.
+    """
 
     size: Count
     alpha: Positive
@@ -60,7 +96,16 @@ class Lrn:
 
 @frozen
 class Norm:
-    """Normalisation of the named layers, at one position of their blocks."""
+    """Normalisation of the named layers, at one position of their blocks.
+
+    Attributes:
+      kind: batch, local response (`lrn`), layer or group normalisation.
+      position: in the block of each layer; where nothing is pooled, `after_pool` is after the activation.
+      layers: those that are normalised; `head` at the first two positions alone, `lrn` on convolutional layers alone.
+      momentum: of `batch`, with which its running statistics decay.
+      groups: of `group`: their number, or the largest divisor of it that divides the channels.
+      lrn: the constants of `lrn`.
+    """
 
     kind: Literal["none", "batch", "lrn", "layer", "group"]
     position: Position
@@ -72,7 +117,13 @@ class Norm:
 
 @frozen
 class Dropout:
-    """Dropout of the layers in `rates`, at one position of their blocks."""
+    """Dropout of the layers in `rates`, at one position of their blocks.
+
+    Attributes:
+      rates: for each layer the fraction that is dropped.
+      position: in the block of each layer.
+      spatial: drops whole channels in convolutional layers.
+    """
 
     rates: dict[str, Fraction]
     position: Position
@@ -81,7 +132,20 @@ class Dropout:
 
 @frozen
 class ModelConfig:
-    """AlexNet or a relative: convolutions `conv1 ...`, hidden layers `fc6 ...` and the softmax layer `head`."""
+    """AlexNet or a relative: convolutions `conv1 ...`, hidden layers `fc6 ...` and the softmax layer `head`.
+
+    Attributes:
+      name: what it is called in MLflow, and what `weights.models` speaks of.
+      input_size: height and width of what the network sees, in pixels.
+      preprocess: its first layer, from raw pixels.
+      conv: the convolutional layers, from the input on.
+      dense: the hidden layers behind them, with their units.
+      activation: of all layers but the head.
+      initializer: of layers that are not pretrained.
+      pool: between the convolutional layers.
+      norm: where normalisation goes.
+      dropout: where dropout goes.
+    """
 
     name: str
     input_size: Count

@@ -13,7 +13,14 @@ from alexnet_exp.config.schema.training import OptimizerConfig, ScheduleConfig, 
 
 @frozen
 class EvaluationConfig:
-    """How predictions and features are computed."""
+    """How predictions and features are computed.
+
+    Attributes:
+      batch_size: of images that are only looked at; does not change the result.
+      views: predictions, or features, are averaged over the centre, also its mirror image, or the ten crops of
+        Krizhevsky et al. 2012.
+      test_each_epoch: also logs `test/accuracy` after each epoch, as some publications do; it selects nothing.
+    """
 
     batch_size: Count
     views: Literal["center", "mirror", "ten_crop"]
@@ -25,8 +32,12 @@ class RunSettings:
     """What the run is called in MLflow, and its part in a sweep.
 
     Attributes:
+      name: null makes one from strategy, dataset and seed.
+      study: the tag that groups the runs of a sweep.
+      arm: the tag that names one setting within the study.
       baseline: the arm that this one is compared with.
       fail_fast: whether a failing job ends the sweep.
+      trial: its number where Optuna proposed it.
       if_exists: an earlier run of the same experiment: `reuse` returns the result of a finished one and resumes another
         one; `resume` resumes, but repeats a finished one; `rerun` always begins a new run.
     """
@@ -42,7 +53,15 @@ class RunSettings:
 
 @frozen
 class TrackingConfig:
-    """Where runs are kept."""
+    """Where runs are kept.
+
+    Attributes:
+      uri: the MLflow store; null is the project's own, `mlruns/mlflow.db`.
+      experiment: the MLflow experiment.
+      tensorboard: a folder that also gets the metrics of each epoch, for TensorBoard.
+      flush_seconds: how long a run that ends waits for a store that does not answer; `scripts/runs.py sync` delivers
+        later.
+    """
 
     uri: str | None
     experiment: str
@@ -52,7 +71,13 @@ class TrackingConfig:
 
 @frozen
 class Paths:
-    """Folders of data, caches and the state of runs."""
+    """Folders of data, caches and the state of runs.
+
+    Attributes:
+      data: data sets, and pretrained weights in `weights/`.
+      cache: decoded images and activations; can be deleted at any time.
+      state: journals and checkpoints of runs, until the store has them.
+    """
 
     data: str
     cache: str
@@ -61,7 +86,12 @@ class Paths:
 
 @frozen
 class CacheConfig:
-    """The activations of frozen layers, kept on disk under `paths.cache`."""
+    """The activations of frozen layers, kept on disk under `paths.cache`.
+
+    Attributes:
+      max_gb: what they may take; the least recently used make room, and 0 keeps none.
+      dtype: `float16` takes half the disk and rounds.
+    """
 
     max_gb: NonNegative
     dtype: Literal["float16", "float32"]
@@ -69,7 +99,11 @@ class CacheConfig:
 
 @frozen
 class RunConfig:
-    """One experiment. `run`, `tracking`, `paths` and `cache.max_gb` do not change its result; everything else does."""
+    """One experiment.
+
+    Attributes:
+      seed: decides initial weights, batches and augmentation; the split has a seed of its own, `dataset.split_seed`.
+    """
 
     model: ModelConfig
     dataset: DatasetConfig

@@ -9,7 +9,11 @@ from alexnet_exp.config.schema.fields import Count, Fraction, Positive, frozen
 
 @frozen
 class NoWeights:
-    """Random initialisation."""
+    """Random initialisation.
+
+    Attributes:
+      name: what it is called in MLflow.
+    """
 
     name: str
     kind: Literal["none"]
@@ -19,7 +23,13 @@ class NoWeights:
 class FileWeights:
     """Pretrained layers from a file, which is downloaded where it is missing and has an address.
 
-    `checksum` is `algorithm:hexdigest` or the beginning of it; `models` are those that the weights fit, null for any.
+    Attributes:
+      name: what it is called in MLflow.
+      path: a .safetensors or .keras file, or one of the formats of `scripts/convert_weights.py`.
+      url: from which a missing file is downloaded.
+      checksum: `sha256:` or `sha1:` with the digest or its first digits.
+      models: names of the models that the weights fit; null tries any.
+      fresh: layers that are not taken from the file but start anew.
     """
 
     name: str
@@ -33,7 +43,13 @@ class FileWeights:
 
 @frozen
 class RunWeights:
-    """Pretrained layers of an earlier run."""
+    """Pretrained layers of an earlier run.
+
+    Attributes:
+      name: what it is called in MLflow.
+      run_id: the id of the MLflow run.
+      fresh: layers that are not taken from the run but start anew.
+    """
 
     name: str
     kind: Literal["run"]
@@ -49,7 +65,8 @@ WeightsConfig = Annotated[NoWeights | FileWeights | RunWeights, Field(discrimina
 class Scratch:
     """All layers train from random initialisation.
 
-    `ignore_weights`: whether `weights` is that of the other arms of a study; without it, weights are a mistake.
+    Attributes:
+      ignore_weights: takes `weights` as meant for the other arms of a study; otherwise they are a mistake.
     """
 
     name: Literal["scratch"]
@@ -58,7 +75,13 @@ class Scratch:
 
 @frozen
 class Stage:
-    """One stage of fine-tuning: the layers that train, and how."""
+    """One stage of fine-tuning.
+
+    Attributes:
+      layers: those that train, with their normalisation; all others stay as they are.
+      epochs: of the stage.
+      learning_rate: takes the place of the optimizer's.
+    """
 
     layers: Annotated[list[str], Field(min_length=1)]
     epochs: Count
@@ -67,7 +90,11 @@ class Stage:
 
 @frozen
 class Finetune:
-    """The stages of fine-tuning, in order."""
+    """Stages of training, each with an optimizer of its own.
+
+    Attributes:
+      stages: in the order in which they train.
+    """
 
     name: Literal["finetune"]
     stages: Annotated[list[Stage], Field(min_length=1)]
@@ -75,7 +102,17 @@ class Finetune:
 
 @frozen
 class FeaturesSvm:
-    """A support vector machine on the activations of the layer `cut`."""
+    """A support vector machine on the activations of a layer.
+
+    Attributes:
+      cut: the layer, or the pooling, whose output the machine learns on.
+      crops: averages the features over so many positions in each direction: shifted crops of a larger input, in one
+        pass.
+      scaling: of the features: none, `standardize` each, or `sqrt_l2`, the square root and then unit length.
+      components: principal components that are kept; null keeps the features.
+      kernel: of the machine.
+      c: values of `C`; the one that is best on val is taken.
+    """
 
     name: Literal["features_svm"]
     cut: str
@@ -88,7 +125,18 @@ class FeaturesSvm:
 
 @frozen
 class FeaturesMlp:
-    """A hidden layer and a softmax on the activations of the layer `cut`."""
+    """A hidden layer and a softmax on the activations of a layer.
+
+    Attributes:
+      cut: the layer, or the pooling, whose output they learn on.
+      crops: averages the features over so many positions in each direction: shifted crops of a larger input, in one
+        pass.
+      scaling: of the features: none, `standardize` each, or `sqrt_l2`, the square root and then unit length.
+      input_dropout: of the features.
+      units: of the hidden layer.
+      dropout: of the hidden layer.
+      epochs: of training; the rate is the optimizer's.
+    """
 
     name: Literal["features_mlp"]
     cut: str
