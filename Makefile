@@ -6,7 +6,7 @@ LOCK := env -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --universal -
 SCREENSHOTS ?= outputs/screenshots
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults test-launchers test-browser lint format lock ui
+.PHONY: help setup demo test test-faults test-launchers test-browser test-docs lint format lock ui
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -40,6 +40,9 @@ test-launchers: setup .venv-ray/.installed  ## Sweeps by joblib, Slurm, Ray and 
 
 test-browser: setup  ## The MLflow UI in Debian's Chromium (SCREENSHOTS=... for another folder of screenshots).
 	SCREENSHOTS="$(SCREENSHOTS)" $(BIN)/python -m pytest -m browser
+
+test-docs: setup  ## Run every command of README.md and docs/ in a copy of the repository, on small budgets.
+	$(BIN)/python -m pytest -m docs
 
 lint: setup  ## Check format, style, types and the import contract.
 	$(BIN)/ruff format --check .
