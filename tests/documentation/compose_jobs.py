@@ -26,7 +26,7 @@ def main() -> None:
                 for job in itertools.product(*map(settings, parser.parse_overrides(overrides))):
                     config_from(plain(compose("config", overrides=list(job))))
             except Exception as error:
-                print(f"{' '.join(overrides)}: {'; '.join(explain(error))}")
+                sys.stdout.write(f"{' '.join(overrides)}: {'; '.join(explain(error))}\n")
 
 
 def settings(override: Override) -> Iterator[str]:
