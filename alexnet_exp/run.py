@@ -15,7 +15,7 @@ from alexnet_exp.config.schema import FileWeights, RunWeights
 from alexnet_exp.console import RESULT
 from alexnet_exp.data import Splits, load_splits
 from alexnet_exp.download import fetch
-from alexnet_exp.evaluation.figures.of_run import overview, run_figures
+from alexnet_exp.evaluation.figures.of_run import run_figures
 from alexnet_exp.evaluation.metrics import evaluate
 from alexnet_exp.model.weights import Pretrained, read_weights
 from alexnet_exp.strategy import STRATEGIES
@@ -94,8 +94,9 @@ def run(config: RunConfig, overrides: list[str], is_hopeless: Callable[[int, flo
         store = activation_store(config.cache, config.paths)
         probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
         report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
-        figures = run_figures(config, fitted, report, splits)
-        tracker.log_report(report, figures, overview(figures), fitted.history[-1]["epoch"] + 1)
+        tracker.log_report(report, fitted.history[-1]["epoch"] + 1)
+        if config.tracking.figures:
+            tracker.log_images(run_figures(config, fitted, report, splits))
         tracker.log_model(fitted)
         seconds = time.perf_counter() - started
         tracker.log_summary({"time/total_seconds": seconds, "model/parameters": fitted.parameters})

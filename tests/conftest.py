@@ -25,6 +25,7 @@ TINY = (  # the small network made smaller: one epoch takes a second
     "model.dense.fc7=16",
     "training.epochs=1",
     "training.precision=float32",
+    "tracking.figures=false",
 )
 
 

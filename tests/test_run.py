@@ -60,7 +60,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Ru
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         uri = f"sqlite:///{folder / 'mlflow.db'}"
-        words = ["dataset.limit_per_class=20", "training.epochs=2", "run.study=s", f"tracking.uri='{uri}'"]
+        words = [
+            "tracking.figures=true",
+            "dataset.limit_per_class=20",
+            "training.epochs=2",
+            "run.study=s",
+            f"tracking.uri='{uri}'",
+        ]
         config = compose_config([*TINY, "seed=0", *words])
         yield uri, config, run(config, ["seed=0"])
 
@@ -116,7 +122,7 @@ def test_transfer_from_an_earlier_run_loads_back_with_the_same_predictions(
     uri, _, source = finished
     stages = ["strategy.stages=[{layers: [head], epochs: 1, learning_rate: 0.1}]"] if strategy == "finetune" else []
     words = [f"strategy={strategy}", "weights=run", f"weights.run_id={source.run_id}", f"tracking.uri='{uri}'"]
-    config = tiny(*words, *stages)
+    config = tiny("tracking.figures=true", *words, *stages)
     result = run(config, [])
     tags = stored(result).data.tags
     assert tags["weights_sha256"]

@@ -75,24 +75,24 @@ class Tracker:
     def log_summary(self, metrics: dict[str, float]) -> None:
         self.log_epoch(0, metrics)
 
-    def log_report(self, report: "Report", figures: dict[str, bytes], overview: bytes, step: int) -> None:
-        """Logs test metrics, figures and per-example predictions.
+    def log_report(self, report: "Report", step: int) -> None:
+        """Logs test metrics and per-example predictions.
 
         Args:
           report: of the test images.
-          figures: PNG images by name; each becomes `figures/<name>.png`.
-          overview: a PNG image that becomes `overview.png`: MLflow's page of comparison shows what lies in no folder.
           step: after the last epoch: these are the latest where test accuracy was read after each.
         """
         self.log_epoch(step, {f"test/{name}": value for name, value in report.metrics.items()})
-        files = {f"figures/{title}.png": image for title, image in figures.items()} | {"overview.png": overview}
-        for path, image in files.items():
-            self._file(path).write_bytes(image)
-            self._append("artifact", path=path)
         path = "predictions/test.parquet"
         report.predictions.to_parquet(self._file(path))
         self._append("artifact", path=path)
         self.log_text("classification_report.json", json.dumps(report.per_class, indent=2))
+
+    def log_images(self, images: dict[str, bytes]) -> None:
+        """Logs PNG images, by their paths among the artifacts."""
+        for path, image in images.items():
+            self._file(path).write_bytes(image)
+            self._append("artifact", path=path)
 
     def log_model(self, fitted: "Fitted") -> None:
         """Logs the classifier as an MLflow model: from raw images to the probabilities of the classes."""

@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +59,7 @@ HUGE, BOMB = blank(1100), blank(14_000)  # pixels that some kilobytes hold
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """What it answers is in the path; it counts requests, and how many of a host's run at once."""
+    """What it answers is in the path; it counts requests, and how many good ones of a host run at once."""
 
     asked: Counter[str] = Counter()
     times: list[tuple[str, float]] = []
@@ -68,29 +67,27 @@ class Server(http.server.BaseHTTPRequestHandler):
     most: Counter[str] = Counter()
     lock = threading.Lock()
 
-    @contextmanager
-    def counted(self) -> Iterator[None]:
+    def count(self) -> None:
         host = self.headers["Host"].split(":")[0]
         with self.lock:
             self.asked[self.path] += 1
             self.times.append((self.path, time.monotonic()))
             self.active[host] += 1
             self.most[host] = max(self.most[host], self.active[host])
-        yield
-        with self.lock:
-            self.active[host] -= 1
 
     def do_GET(self) -> None:
-        with self.counted():
-            try:
-                self.answer()
-            except OSError:  # the client had enough
-                self.close_connection = True
+        self.count()
+        try:
+            self.answer()
+        except OSError:  # the client had enough
+            self.close_connection = True
 
     def answer(self) -> None:
         name, _, number = self.path[1:].split("?")[0].partition("/")
         if name == "good":
             time.sleep(0.01)
+            with self.lock:  # before the client can ask for the next
+                self.active[self.headers["Host"].split(":")[0]] -= 1
             self.reply(encoded(int(number)))
         elif name == "slow":
             time.sleep(0.3)

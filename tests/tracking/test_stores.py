@@ -16,7 +16,7 @@ from alexnet_exp.tracking.reach import check_reachable, without_credentials
 from tests.tracking.servers import free_port, postgres
 from tests.tracking.writers import check_run, config_for, started_writers
 
-WRITERS, EPOCHS = 8, 50
+WRITERS, EPOCHS = 8, 20
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,10 +1,19 @@
 """A signal waits until training may stop; a second one does not."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from alexnet_exp.training.interrupts import held_signals
+
+
+@pytest.fixture(autouse=True)
+def python_takes_sigint() -> Iterator[None]:
+    """What is started in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def train(epochs: list[str], signals: int) -> None:

@@ -65,6 +65,7 @@ class TrackingConfig:
 
     uri: str | None
     experiment: str
+    figures: bool
     tensorboard: str | None
     flush_seconds: Positive
 

@@ -37,7 +37,11 @@ EXPLAINED = 8  # right and wrong examples each
 
 
 def run_figures(config: RunConfig, fitted: Fitted, report: Report, splits: Splits) -> dict[str, bytes]:
-    """PNG images by name. Grad-CAM is left out where the classifier has no gradient."""
+    """PNG images by their paths among the run's artifacts.
+
+    Grad-CAM is left out where the classifier has no gradient. `overview.png` has the figures to compare runs by, one
+    below the other: MLflow's page of comparison shows what lies in no folder.
+    """
     name, batch_size = config.strategy.name, config.evaluation.batch_size
     color = STRATEGIES[name]
 
@@ -67,13 +71,9 @@ def run_figures(config: RunConfig, fitted: Fitted, report: Report, splits: Split
     }
     if fitted.has_gradient:
         figures["grad_cam"] = lambda: _grad_cam_grid(fitted, report, splits.test)
-    drawn = {title: _drawn(title, draw) for title, draw in figures.items()}
-    return {title: image for title, image in drawn.items() if image is not None}
-
-
-def overview(figures: dict[str, bytes]) -> bytes:
-    """The figures to compare runs by, one below the other, as PNG."""
-    return stacked(figures[title] for title in OVERVIEW if title in figures)
+    drawn = {title: image for title, draw in figures.items() if (image := _drawn(title, draw)) is not None}
+    overview = stacked(drawn[title] for title in OVERVIEW if title in drawn)
+    return {f"figures/{title}.png": image for title, image in drawn.items()} | {"overview.png": overview}
 
 
 def _drawn(title: str, draw: Callable[[], Figure]) -> bytes | None:
