@@ -14,6 +14,7 @@ PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("**/*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"`([\w./-]+)`:\n\n\Z")  # a line of its own above a block
 INLINE = re.compile(r"`((?:\.venv/bin/)?(?:alexnet-exp|python|make|pip) [^`]+)`")
+ROW = re.compile(r"^\| `((?:-m )?experiment=[^`]+)` \|")  # of a table of results
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,8 @@ def inline_commands() -> list[Command]:
     found = []
     for page in PAGES:
         for number, line in enumerate(BLOCK.sub(_blank, page.read_text(encoding="utf-8")).splitlines(), start=1):
-            for text in INLINE.findall(line):
-                if "..." not in text:
-                    found.append(Command(str(page.relative_to(REPO)), number, text))
+            texts = [*INLINE.findall(line), *(f"alexnet-exp {text}" for text in ROW.findall(line))]
+            found += [Command(str(page.relative_to(REPO)), number, text) for text in texts if "..." not in text]
     return found
 
 
