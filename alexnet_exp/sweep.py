@@ -16,34 +16,41 @@ from alexnet_exp.console import headed_table
 FAILURE = "failure.json"  # in the folder of a job
 
 
-class SweepFolders(Callback):
-    """Remembers where the sweeps of this process keep their jobs, on whatever machine those run."""
+class Sweeps(Callback):
+    """Remembers the sweeps of this process: their words, and where the jobs are kept, on whatever machine those run."""
 
-    found: ClassVar[list[Path]] = []
+    folders: ClassVar[list[Path]] = []
+    words: ClassVar[set[str]] = set()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        self.found.append(Path(config.hydra.sweep.dir).absolute())
+        self.folders.append(Path(config.hydra.sweep.dir).absolute())
+        self.words.update(config.hydra.overrides.task)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that failed: its number, its overrides and why."""
+    """A job that failed: its number, what is its own and why."""
 
     job: int
     overrides: list[str]
     cause: str
 
 
+def job_settings() -> list[str]:
+    """The overrides of the job that calls; within the process of its sweep without those that all jobs have."""
+    return [word for word in HydraConfig.get().overrides.task if word not in Sweeps.words]
+
+
 def record_failure(cause: str) -> None:
     """Leaves a note in the folder of the job that calls."""
     hydra = HydraConfig.get()
-    failure = Failure(int(hydra.job.num), list(hydra.overrides.task), cause)
+    failure = Failure(int(hydra.job.num), job_settings(), cause)
     Path(hydra.runtime.output_dir, FAILURE).write_text(json.dumps(asdict(failure)))
 
 
 def failures() -> list[Failure]:
     """The jobs that failed in the sweeps of this process."""
-    files = [file for folder in SweepFolders.found for file in folder.glob(f"*/{FAILURE}")]
+    files = [file for folder in Sweeps.folders for file in folder.glob(f"*/{FAILURE}")]
     found = [Failure(**json.loads(file.read_text())) for file in files]
     return sorted(found, key=lambda failure: failure.job)
 

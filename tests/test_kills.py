@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -106,7 +107,9 @@ def test_a_signal_lets_the_epoch_end_and_the_run_goes_on_later(tmp_path: Path, n
 
 
 @pytest.mark.faults
-def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """SIGKILL at random moments of a study of six runs by three strategies, each started again until it is done."""
     whole, killed = Place(tmp_path / "whole"), Place(tmp_path / "killed")
     source = tmp_path / "network.keras"
@@ -148,7 +151,8 @@ def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(tmp_p
     points = sum(len(history) for result in results.values() for history in result.values())
     assert len(epochs_before) == KILLS
     assert resumed > 0
-    print(
-        f"\n{KILLS} SIGKILLs in a study of {len(results)} runs, resumed {resumed} times: {points} points of metrics "
-        f"equal to the last bit, none missing, none twice; epochs before each: {epochs_before}"
+    record_property(
+        "figures",
+        f"{KILLS} SIGKILLs in a study of {len(results)} runs, resumed {resumed} times: {points} points of metrics "
+        f"equal to the last bit, none missing, none twice; epochs before each: {epochs_before}",
     )
