@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console
@@ -17,14 +18,15 @@ FAILURE = "failure.json"  # in the folder of a job
 
 
 class Sweeps(Callback):
-    """Remembers the sweeps of this process: their words, and where the jobs are kept, on whatever machine those run."""
+    """Remembers the sweeps of this process: where they keep their jobs, and what differs between those."""
 
     folders: ClassVar[list[Path]] = []
-    words: ClassVar[set[str]] = set()
+    varied: ClassVar[set[str]] = set()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         self.folders.append(Path(config.hydra.sweep.dir).absolute())
-        self.words.update(config.hydra.overrides.task)
+        overrides = OverridesParser.create().parse_overrides(config.hydra.overrides.task)
+        self.varied.update(override.get_key_element() for override in overrides if override.is_sweep_override())
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Failure:
 
 def job_settings() -> list[str]:
     """The overrides of the job that calls; within the process of its sweep without those that all jobs have."""
-    return [word for word in HydraConfig.get().overrides.task if word not in Sweeps.words]
+    words = HydraConfig.get().overrides.task
+    return [word for word in words if not Sweeps.varied or word.partition("=")[0] in Sweeps.varied]
 
 
 def record_failure(cause: str) -> None:
