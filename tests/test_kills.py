@@ -44,7 +44,9 @@ class Place:
         names = {"MLFLOW_TRACKING_URI": self.uri, "ALEXNET_EXP_STATE": "state", "ALEXNET_EXP_CACHE": "cache"}
         command = [sys.executable, "-m", "alexnet_exp", *words]
         with (self.folder / "stderr").open("ab") as log:
-            return subprocess.Popen(command, cwd=self.folder, stderr=log, stdout=log, env=os.environ | names)
+            return subprocess.Popen(
+                command, cwd=self.folder, stderr=log, stdout=log, env=os.environ | names, preexec_fn=_take_sigint
+            )
 
     def said(self) -> str:
         return (self.folder / "stderr").read_text()
@@ -75,6 +77,10 @@ class Place:
                 if not name.startswith("time/")
             }
         return histories
+
+
+def _take_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is started in the background ignores it
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.faults)])
@@ -118,10 +124,11 @@ def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
     made = run(compose_config([*words, f"paths.cache={tmp_path / 'source'}"]), [])
     download_weights(made.run_id, tmp_path / "download").rename(source)
     pretrained = ("weights=file", f"weights.path={source}")
+    both = ("-m", "hydra.verbose=true", *SMALL, "seed=0,1")
     commands = [
-        ("-m", *SMALL, "training.epochs=40", *STOPPING, "seed=0,1"),
-        ("-m", *SMALL, "strategy=finetune", STAGES, *pretrained, "training.restore_best=true", "seed=0,1"),
-        ("-m", *SMALL, "strategy=features_mlp", "strategy.epochs=60", *pretrained, "seed=0,1"),
+        (*both, "training.epochs=40", *STOPPING),
+        (*both, "strategy=finetune", STAGES, *pretrained, "training.restore_best=true"),
+        (*both, "strategy=features_mlp", "strategy.epochs=60", *pretrained),
     ]
     for command in commands:
         assert whole.start(*command).wait() == 0, whole.said()
