@@ -33,7 +33,7 @@ test: setup  ## Run the test suite, without network.
 	$(BIN)/python -m pytest -n 2
 
 test-faults: setup  ## Outages and kills at length: what survives what.
-	$(BIN)/python -m pytest -m faults -s
+	$(BIN)/python -m pytest -n 2 -m faults
 
 test-launchers: setup .venv-ray/.installed  ## Sweeps by joblib, Slurm, Ray and Optuna, where they are installed.
 	$(BIN)/python -m pytest -m launchers

@@ -27,7 +27,7 @@ from alexnet_exp.config.explain import explain
 from alexnet_exp.config.resolvers import register_resolvers
 from alexnet_exp.console import one_line_a_run, silent_stderr
 from alexnet_exp.errors import ConfigError, UserError, one_line
-from alexnet_exp.sweep import failures, record_failure, show_failures
+from alexnet_exp.sweep import failures, job_settings, record_failure, show_failures
 from alexnet_exp.tracking.reach import check_reachable
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def _prepare_terminal(settings: HydraConf) -> None:
         logging.getLogger("alexnet_exp").setLevel(logging.DEBUG)
     elif settings.mode == RunMode.MULTIRUN:
         alone = settings.launcher["_target_"].endswith(".BasicLauncher")
-        one_line_a_run(f"#{settings.job.num} {settings.job.override_dirname}", shares_terminal=not alone)
+        one_line_a_run(" ".join([f"#{settings.job.num}", *job_settings()]), shares_terminal=not alone)
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:

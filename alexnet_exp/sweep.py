@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console
@@ -16,34 +17,43 @@ from alexnet_exp.console import headed_table
 FAILURE = "failure.json"  # in the folder of a job
 
 
-class SweepFolders(Callback):
-    """Remembers where the sweeps of this process keep their jobs, on whatever machine those run."""
+class Sweeps(Callback):
+    """Remembers the sweeps of this process: where they keep their jobs, and what differs between those."""
 
-    found: ClassVar[list[Path]] = []
+    folders: ClassVar[list[Path]] = []
+    varied: ClassVar[set[str]] = set()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        self.found.append(Path(config.hydra.sweep.dir).absolute())
+        self.folders.append(Path(config.hydra.sweep.dir).absolute())
+        overrides = OverridesParser.create().parse_overrides(config.hydra.overrides.task)
+        self.varied.update(override.get_key_element() for override in overrides if override.is_sweep_override())
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that failed: its number, its overrides and why."""
+    """A job that failed: its number, what is its own and why."""
 
     job: int
     overrides: list[str]
     cause: str
 
 
+def job_settings() -> list[str]:
+    """The overrides of the job that calls; within the process of its sweep without those that all jobs have."""
+    words = HydraConfig.get().overrides.task
+    return [word for word in words if not Sweeps.varied or word.partition("=")[0] in Sweeps.varied]
+
+
 def record_failure(cause: str) -> None:
     """Leaves a note in the folder of the job that calls."""
     hydra = HydraConfig.get()
-    failure = Failure(int(hydra.job.num), list(hydra.overrides.task), cause)
+    failure = Failure(int(hydra.job.num), job_settings(), cause)
     Path(hydra.runtime.output_dir, FAILURE).write_text(json.dumps(asdict(failure)))
 
 
 def failures() -> list[Failure]:
     """The jobs that failed in the sweeps of this process."""
-    files = [file for folder in SweepFolders.found for file in folder.glob(f"*/{FAILURE}")]
+    files = [file for folder in Sweeps.folders for file in folder.glob(f"*/{FAILURE}")]
     found = [Failure(**json.loads(file.read_text())) for file in files]
     return sorted(found, key=lambda failure: failure.job)
 

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mlflow
@@ -144,9 +145,10 @@ def test_a_killed_study_goes_on_with_what_is_missing(store: str, tmp_path: Path)
         command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stderr
-        next(line for line in process.stderr if line.startswith("test accuracy"))
-        next(line for line in process.stderr if "seed 0" in line)  # the second job
+        first = next(process.stderr)
+        time.sleep(2)  # the second job
         os.kill(process.pid, signal.SIGKILL)
+    assert re.match(r"#0 seed=0 \+ablation/lrn=after_pooling  test accuracy 0\.\d+ ", first)
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert "3 to run" in again.stdout

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -43,7 +44,9 @@ class Place:
         names = {"MLFLOW_TRACKING_URI": self.uri, "ALEXNET_EXP_STATE": "state", "ALEXNET_EXP_CACHE": "cache"}
         command = [sys.executable, "-m", "alexnet_exp", *words]
         with (self.folder / "stderr").open("ab") as log:
-            return subprocess.Popen(command, cwd=self.folder, stderr=log, stdout=log, env=os.environ | names)
+            return subprocess.Popen(
+                command, cwd=self.folder, stderr=log, stdout=log, env=os.environ | names, preexec_fn=_take_sigint
+            )
 
     def said(self) -> str:
         return (self.folder / "stderr").read_text()
@@ -76,6 +79,10 @@ class Place:
         return histories
 
 
+def _take_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is started in the background ignores it
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.faults)])
 def test_a_signal_lets_the_epoch_end_and_the_run_goes_on_later(tmp_path: Path, number: signal.Signals) -> None:
     place = Place(tmp_path / "place")
@@ -106,7 +113,9 @@ def test_a_signal_lets_the_epoch_end_and_the_run_goes_on_later(tmp_path: Path, n
 
 
 @pytest.mark.faults
-def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """SIGKILL at random moments of a study of six runs by three strategies, each started again until it is done."""
     whole, killed = Place(tmp_path / "whole"), Place(tmp_path / "killed")
     source = tmp_path / "network.keras"
@@ -115,10 +124,11 @@ def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(tmp_p
     made = run(compose_config([*words, f"paths.cache={tmp_path / 'source'}"]), [])
     download_weights(made.run_id, tmp_path / "download").rename(source)
     pretrained = ("weights=file", f"weights.path={source}")
+    both = ("-m", "hydra.verbose=true", *SMALL, "seed=0,1")
     commands = [
-        ("-m", *SMALL, "training.epochs=40", *STOPPING, "seed=0,1"),
-        ("-m", *SMALL, "strategy=finetune", STAGES, *pretrained, "training.restore_best=true", "seed=0,1"),
-        ("-m", *SMALL, "strategy=features_mlp", "strategy.epochs=60", *pretrained, "seed=0,1"),
+        (*both, "training.epochs=40", *STOPPING),
+        (*both, "strategy=finetune", STAGES, *pretrained, "training.restore_best=true"),
+        (*both, "strategy=features_mlp", "strategy.epochs=60", *pretrained),
     ]
     for command in commands:
         assert whole.start(*command).wait() == 0, whole.said()
@@ -148,7 +158,8 @@ def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(tmp_p
     points = sum(len(history) for result in results.values() for history in result.values())
     assert len(epochs_before) == KILLS
     assert resumed > 0
-    print(
-        f"\n{KILLS} SIGKILLs in a study of {len(results)} runs, resumed {resumed} times: {points} points of metrics "
-        f"equal to the last bit, none missing, none twice; epochs before each: {epochs_before}"
+    record_property(
+        "figures",
+        f"{KILLS} SIGKILLs in a study of {len(results)} runs, resumed {resumed} times: {points} points of metrics "
+        f"equal to the last bit, none missing, none twice; epochs before each: {epochs_before}",
     )

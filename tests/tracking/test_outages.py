@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -72,7 +72,9 @@ def test_a_run_outlives_an_outage_and_one_that_ends_in_it_is_delivered_later(
 
 
 @pytest.mark.faults
-def test_repeated_outages_lose_nothing(server: MlflowServer, tmp_path: Path) -> None:
+def test_repeated_outages_lose_nothing(
+    server: MlflowServer, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Four runs, four outages of two kinds, and a run that is killed in the middle of one of them."""
     epochs, count = 400, 4
     open_store(server.uri, "alexnet")
@@ -108,4 +110,7 @@ def test_repeated_outages_lose_nothing(server: MlflowServer, tmp_path: Path) -> 
         assert [(point.step, point.value) for point in points] == [
             (epoch, value(killed.run_id, name, epoch)) for epoch in range(written)
         ]
-    print(f"\n4 outages, {count} runs, {epochs} epochs each, one killed after {written}: none missing, none twice")
+    record_property(
+        "figures",
+        f"4 outages, {count} runs, {epochs} epochs each, one killed after {written}: none missing, none twice",
+    )
