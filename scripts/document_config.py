@@ -101,6 +101,12 @@ def field_rows(schema: dict[str, Any], values: list[dict[str, Any]], prefix: str
       prefix: of the names.
     """
     meanings = attributes(schema)
+    if missing := [
+        name for name, field in schema["properties"].items() if name not in meanings and "const" not in field
+    ]:
+        raise SystemExit(
+            f"{schema['title']}: expected all fields under Attributes. Received: none for {', '.join(missing)}"
+        )
     for name, field in schema["properties"].items():
         if "const" in field:  # chooses the schema
             continue

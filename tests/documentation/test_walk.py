@@ -57,6 +57,7 @@ SMALLER = {  # in commands
     "--train 100 --val 50": "--train 10 --val 5",
     "ablate.py batchnorm": "ablate.py batchnorm --arms none lrn",
     "ablate.py dropout": "ablate.py dropout --arms none all",
+    "model=alexnet_cifar dataset=cifar10": "",
     "ablate.py data_size": "ablate.py data_size --dry-run",
     "scripts/reproduce.py": "scripts/reproduce.py --dry-run",
     "experiment=dogs_vs_cats_features_svm": "experiment=dogs_vs_cats_features_svm strategy.components=null",

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from alexnet_exp.config.schema.fields import Count, Fraction, NonNegative, Positive, frozen
-
-ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
+from alexnet_exp.config.schema.fields import Count, Fraction, Name, NonNegative, Positive, frozen
 
 
 def _has_one_group(pattern: str) -> str:
@@ -62,7 +60,7 @@ class DatasetConfig:
     name: str
     source: Literal["digits", "images"]
     root: str | None
-    classes: Annotated[list[ClassName], Field(min_length=2)] | None
+    classes: Annotated[list[Name], Field(min_length=2)] | None
     limit_per_class: Annotated[int, Field(strict=True, ge=2)] | None
     val_fraction: Annotated[float, Field(gt=0, lt=1)]
     test_fraction: Annotated[float, Field(gt=0, lt=1)]

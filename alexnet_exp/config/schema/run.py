@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from alexnet_exp.config.schema.data import AugmentationConfig, DatasetConfig
-from alexnet_exp.config.schema.fields import Count, NonNegative, Positive, frozen
+from alexnet_exp.config.schema.fields import Count, Name, NonNegative, Positive, frozen
 from alexnet_exp.config.schema.model import ModelConfig
 from alexnet_exp.config.schema.strategy import StrategyConfig, WeightsConfig
 from alexnet_exp.config.schema.training import OptimizerConfig, ScheduleConfig, TrainingConfig
@@ -42,10 +42,10 @@ class RunSettings:
         one; `resume` resumes, but repeats a finished one; `rerun` always begins a new run.
     """
 
-    name: str | None
-    study: str | None
-    arm: str | None
-    baseline: str | None
+    name: Name | None
+    study: Name | None
+    arm: Name | None
+    baseline: Name | None
     fail_fast: bool
     trial: int | None
     if_exists: Literal["reuse", "resume", "rerun"]
