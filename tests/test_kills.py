@@ -26,11 +26,11 @@ from tests.conftest import TINY
 KILLS = int(os.environ.get("ALEXNET_EXP_KILLS", "20"))
 SMALL = (*TINY, "dataset.limit_per_class=20", "run.study=s")
 STAGES = (
-    "strategy.stages=[{layers: [head], epochs: 15, learning_rate: 0.01},"
-    "{layers: [head, fc7], epochs: 15, learning_rate: 0.001},"
-    "{layers: [head, fc7, fc6, conv5], epochs: 15, learning_rate: 0.001}]"
+    "strategy.stages=[{layers: [head], epochs: 6, learning_rate: 0.01},"
+    "{layers: [head, fc7], epochs: 6, learning_rate: 0.001},"
+    "{layers: [head, fc7, fc6, conv5], epochs: 6, learning_rate: 0.001}]"
 )
-STOPPING = ("training.restore_best=true", "training.patience=20", "schedule=reduce_on_plateau")
+STOPPING = ("training.restore_best=true", "training.patience=8", "schedule=reduce_on_plateau")
 
 
 class Place:
@@ -126,9 +126,9 @@ def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
     pretrained = ("weights=file", f"weights.path={source}")
     both = ("-m", "hydra.verbose=true", *SMALL, "seed=0,1")
     commands = [
-        (*both, "training.epochs=40", *STOPPING),
+        (*both, "training.epochs=16", *STOPPING),
         (*both, "strategy=finetune", STAGES, *pretrained, "training.restore_best=true"),
-        (*both, "strategy=features_mlp", "strategy.epochs=60", *pretrained),
+        (*both, "strategy=features_mlp", "strategy.epochs=30", *pretrained),
     ]
     for command in commands:
         assert whole.start(*command).wait() == 0, whole.said()
@@ -145,7 +145,7 @@ def test_a_study_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
             moment = rng.choice([", seed |not run again", " epoch |not run again"])
             if len(epochs_before) < share and killed.wait_for(process, moment, start):
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(rng.uniform(0, rng.choice([1, 2, 8])))
+                    process.wait(rng.uniform(0, rng.choice([0.5, 1, 4])))
                 process.kill()
             if process.wait() == 0:
                 done = True

@@ -70,7 +70,7 @@ def bands(curves: pd.DataFrame, colors: Mapping[str, str]) -> Figure:
         axes.set(xlabel="epoch", title=metric)
         if low > 0 and high / low > LOG_FROM:
             logarithmic(axes)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 4))
     return figure
 

@@ -35,7 +35,7 @@ def curves(history: list[dict[str, Any]], title: str, color: str) -> Figure:
         else:
             places = [entry["epoch"] + 1 for entry in history]
             axes.set(xlabel="epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             if len(places) == 1:
                 axes.set_xlim(places[0] - 1, places[0] + 1)
         for part, dashes in PARTS.items():
