@@ -251,3 +251,8 @@ def test_the_lines_of_python_run(reader: Reader) -> None:
     (reader.folder / "lines.py").write_text(f"import numpy\n{lines}print(len(table))\n")
     done = reader.does("python lines.py")
     assert (done.returncode, done.stdout.strip()) == (0, "2"), done.stderr[-3000:]
+
+
+def test_every_exception_is_still_needed() -> None:
+    texts = [command.text for command in commands()]
+    assert [words for words in (*NOT_HERE, *SMALLER, *FILLED) if not any(words in text for text in texts)] == []
