@@ -1,6 +1,7 @@
 """A comparison as tables: on the terminal, as CSV, LaTeX (booktabs) or Markdown."""
 
 import re
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from rich.text import Text
 from alexnet_exp.evaluation.compare import Comparison
 
 DASH = "-"
+FILE_WIDTH = 120  # columns
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
 
@@ -71,8 +73,8 @@ def sheets(comparison: Comparison) -> list[Sheet]:
 
 
 def show(comparison: Comparison) -> None:
-    """Prints tables and notes on the terminal."""
-    console = Console()
+    """Prints tables and notes."""
+    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     for sheet in sheets(comparison):
         table = Table(title=Text(sheet.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.pad_edge = False
