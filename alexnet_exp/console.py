@@ -17,6 +17,7 @@ from rich.text import Text
 Item = TypeVar("Item")
 IN_VIEW = {"in_view": True}  # `extra` of a log record that a live view shows already
 RESULT = {"result": True}  # `extra` of a log record that a job of a sweep shows too
+FILE_WIDTH = 160  # columns
 COLORS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.DEBUG: "dim"}
 
 
@@ -24,6 +25,11 @@ COLORS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.DEBUG: "dim"}
 def terminal() -> Console:
     """Standard error, shared by all that writes to it; in colour on a terminal, unless NO_COLOR is set."""
     return Console(stderr=True)
+
+
+def standard_output() -> Console:
+    """For tables: as wide as the terminal, or wide enough for most in a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 
 class TerminalHandler(logging.Handler):
@@ -66,7 +72,7 @@ def one_line_a_run(job: str, shares_terminal: bool) -> None:
 
 def headed_table(title: str) -> Table:
     """An empty table with a rule below its heads and no other lines."""
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def progress_bar() -> Progress:

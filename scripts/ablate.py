@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 
 from alexnet_exp.ablation import Job, command_lines, finished_jobs, runs_alike, unfinished_jobs
 from alexnet_exp.cli import MISTAKES, launch, message
 from alexnet_exp.comparison import Question, compare_found, write_report
 from alexnet_exp.config.study import Study, arms_of, compose_study, studies
-from alexnet_exp.console import headed_table
+from alexnet_exp.console import headed_table, standard_output
 from alexnet_exp.errors import UserError
 from alexnet_exp.estimate import estimate
 from alexnet_exp.evaluation.tables import show
@@ -94,7 +93,7 @@ def show_plan(study: Study, todo: list[Job], finished: pd.DataFrame, alike: pd.D
             arm.option, str(len(arm.jobs) - lacking), str(lacking), f"{expected.seconds:.0f}", expected.source
         )
         seconds, megabytes = seconds + lacking * expected.seconds, megabytes + lacking * expected.megabytes
-    Console().print(table)
+    standard_output().print(table)
     duration = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     print(f"{len(todo)} to run: about {duration} one after the other, {megabytes:.0f} MB of results")
 

@@ -6,10 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from alexnet_exp.config.compose import compose_config
+from alexnet_exp.console import headed_table, standard_output
 from alexnet_exp.training.activation_store import GIGABYTE, ActivationStore, activation_store
 
 
@@ -28,13 +26,15 @@ def main() -> None:
 
 
 def show(folder: Path, store: ActivationStore) -> None:
-    table = Table("what", "GB", "last used", title=str(folder))
+    table = headed_table(str(folder))
+    for column in ("what", "GB", "last used"):
+        table.add_column(column, overflow="fold")
     for entry in store.entries():
         used = datetime.fromtimestamp(entry.used).isoformat(" ", "minutes")
         table.add_row(entry.title, f"{entry.size / GIGABYTE:.3f}", used)
     images = sum(path.stat().st_size for path in (folder / "images").rglob("*.npy"))
     table.add_row("decoded images", f"{images / GIGABYTE:.3f}", "")
-    Console().print(table)
+    standard_output().print(table)
 
 
 if __name__ == "__main__":

@@ -22,12 +22,11 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from alexnet_exp.cli import message, terminate
 from alexnet_exp.config import RunConfig
 from alexnet_exp.config.compose import compose_config
-from alexnet_exp.console import silent_stderr
+from alexnet_exp.console import headed_table, silent_stderr, standard_output
 from alexnet_exp.errors import UserError
 from alexnet_exp.tracking.delivery import sync
 from alexnet_exp.tracking.query import open_existing, open_experiment
@@ -49,7 +48,7 @@ COLUMNS = {
     "arm": "tags.arm",
     "seed": "tags.seed",
     "status": "status",
-    "test accuracy": "metrics.test/accuracy",
+    "accuracy": "metrics.test/accuracy",
     "failure": "tags.failure",
 }
 
@@ -95,11 +94,13 @@ def show(arguments: argparse.Namespace, config: RunConfig) -> None:
     if runs.empty:
         print("no runs")
         return
-    table = Table("started", *COLUMNS)
+    table = headed_table(f"study {arguments.study}" if arguments.study else "all runs")
+    for column in ("started", *COLUMNS):
+        table.add_column(column, no_wrap=column in ("started", "run", "status"), overflow="fold")
     for _, run in runs.iterrows():
-        started = datetime.fromtimestamp(run["start_time"] / 1000).isoformat(" ", "minutes")
+        started = datetime.fromtimestamp(run["start_time"] / 1000).strftime("%m-%d %H:%M")
         table.add_row(started, *(_text(run.get(column)) for column in COLUMNS.values()))
-    Console().print(table)
+    standard_output().print(table)
     print(", ".join(f"{count} {status}" for status, count in runs["status"].value_counts().items()))
 
 

@@ -1,20 +1,16 @@
 """A comparison as tables: on the terminal, as CSV, LaTeX (booktabs) or Markdown."""
 
 import re
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from alexnet_exp.console import headed_table, standard_output
 from alexnet_exp.evaluation.compare import Comparison
 
 DASH = "-"
-FILE_WIDTH = 120  # columns
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
 
@@ -74,10 +70,9 @@ def sheets(comparison: Comparison) -> list[Sheet]:
 
 def show(comparison: Comparison) -> None:
     """Prints tables and notes."""
-    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
+    console = standard_output()
     for sheet in sheets(comparison):
-        table = Table(title=Text(sheet.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.pad_edge = False
+        table = headed_table(sheet.title)
         for column in sheet.header:
             left = column in ("arm", "verdict")
             table.add_column(column, justify="left" if left else "right", overflow="fold", no_wrap="interval" in column)
