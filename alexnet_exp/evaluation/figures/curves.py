@@ -57,7 +57,7 @@ def _mark_best(axes: Axes, history: list[dict[str, Any]], places: list[int], nam
         return
     best = int(np.nanargmax(values) if name == "accuracy" else np.nanargmin(values))
     at = f"C {history[best]['svm/c']:g}" if "svm/c" in history[best] else f"epoch {places[best]}"
-    label = f"best val {values[best]:.3f}, {at}"
+    label = f"best val {values[best]:.3g}, {at}"
     axes.plot(places[best], values[best], "o", color=color, markersize=10, fillstyle="none", label=label)
 
 
