@@ -1,9 +1,13 @@
 """What happens in a run, written down for MLflow."""
 
+import errno
 import json
+import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +106,7 @@ class Tracker:
         )
         folder = self.journal.folder / MODEL
         shutil.rmtree(folder, ignore_errors=True)  # MLflow wants to make it
-        with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as name, warnings.catch_warnings(), _full_disk_has_its_number():
             warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
             fitted.save(Path(name) / "fitted")
             self.tag(**{MODEL_SHA256: file_sha256(Path(name) / "fitted" / "fitted.json")})
@@ -134,3 +138,14 @@ class Tracker:
         file = self.journal.artifacts / path
         file.parent.mkdir(parents=True, exist_ok=True)
         return file
+
+
+@contextmanager
+def _full_disk_has_its_number() -> Iterator[None]:
+    """The error of copying a folder tells in words alone what its files met."""
+    try:
+        yield
+    except shutil.Error as error:
+        if (full := os.strerror(errno.ENOSPC)) not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, full, error.args[0][0][1]) from error

@@ -127,7 +127,7 @@ def test_curves_mark_stages_and_the_best_epoch(epochs: int) -> None:
     figure = curves(history, "finetune on digits", COLOR)
     png(figure)
     loss, accuracy = figure.axes
-    assert f"best val 0.750, epoch {epochs}" in [text.get_text() for text in accuracy.get_legend().texts]
+    assert f"best val 0.75, epoch {epochs}" in [text.get_text() for text in accuracy.get_legend().texts]
     assert [text.get_text().strip() for text in loss.texts] == (["stage 1", "stage 2"] if epochs > 1 else [])
 
 
