@@ -39,7 +39,7 @@ test-launchers: setup .venv-ray/.installed  ## Sweeps by joblib, Slurm, Ray and 
 	$(BIN)/python -m pytest -m launchers
 
 test-browser: setup  ## The MLflow UI in Debian's Chromium (SCREENSHOTS=... for another folder of screenshots).
-	SCREENSHOTS="$(SCREENSHOTS)" $(BIN)/python -m pytest -m browser
+	SCREENSHOTS="$(abspath $(SCREENSHOTS))" $(BIN)/python -m pytest -m browser
 
 test-docs: setup  ## Run every command of README.md and docs/ in a copy of the repository, on small budgets.
 	$(BIN)/python -m pytest -m docs

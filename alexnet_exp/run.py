@@ -94,7 +94,7 @@ def run(config: RunConfig, overrides: list[str], is_hopeless: Callable[[int, flo
         store = activation_store(config.cache, config.paths)
         probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
         report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
-        tracker.log_report(report, fitted.history[-1]["epoch"] + 1)
+        tracker.log_report(report, fitted.history[-1]["epoch"] + 1 if config.evaluation.test_each_epoch else 0)
         if config.tracking.figures:
             tracker.log_images(run_figures(config, fitted, report, splits))
         tracker.log_model(fitted)
@@ -116,9 +116,9 @@ def _settled(config: RunConfig) -> RunConfig:
 def _reused(finished: Finished, config: RunConfig, examples: int) -> RunResult:
     """The result of a finished run of the same experiment."""
     run_id, logged = finished.run_id, finished.metrics
-    log.info("not run again: finished in study %s (run.if_exists=rerun repeats it)", finished.study)
+    log.info("finished in study %s (run.if_exists=rerun repeats it)", finished.study)
     metrics = {name.removeprefix("test/"): value for name, value in logged.items() if name.startswith("test/")}
-    _log_result(metrics, examples, logged["time/total_seconds"], run_id)
+    _log_result(metrics, examples, logged["time/total_seconds"], run_id, "not run again: ")
     return RunResult(run_id, metrics, logged[VAL_ACCURACY])
 
 
@@ -163,9 +163,10 @@ def _log_plan(config: RunConfig, splits: Splits) -> None:
     )
 
 
-def _log_result(metrics: dict[str, float], examples: int, seconds: float, run_id: str) -> None:
+def _log_result(metrics: dict[str, float], examples: int, seconds: float, run_id: str, prefix: str = "") -> None:
     log.info(
-        "test accuracy %.4f (95 %% interval %.4f to %.4f, n = %d)  %.1f s  run %s",
+        "%stest accuracy %.4f (95 %% interval %.4f to %.4f, n = %d)  %.1f s  run %s",
+        prefix,
         metrics["accuracy"],
         metrics["accuracy_low"],
         metrics["accuracy_high"],

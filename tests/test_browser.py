@@ -110,6 +110,7 @@ def test_arms_are_grouped_into_bands_over_seeds(page: "sync_api.Page") -> None:
             page.get_by_text(f"Group: {value}").wait_for()
         if name != "arm":
             toggle_group(page, name)
+    page.set_viewport_size({"width": 1440, "height": 1120})
     page.locator("label:has(input[type=radio])").nth(1).click()
     page.get_by_placeholder("Search metric charts").fill("^val/(accuracy|loss)$|^test/accuracy$")
     page.get_by_text("val/accuracy").wait_for()

@@ -84,7 +84,7 @@ class Tracker:
 
         Args:
           report: of the test images.
-          step: after the last epoch: these are the latest where test accuracy was read after each.
+          step: 0, or after the last epoch where test accuracy was read after each: these are the latest.
         """
         self.log_epoch(step, {f"test/{name}": value for name, value in report.metrics.items()})
         path = "predictions/test.parquet"
