@@ -69,7 +69,8 @@ def predict(arguments: argparse.Namespace) -> int:
             raise UserError(f"expected images. Received: {unreadable} unreadable files")
     if arguments.grid:
         arguments.grid.write_bytes(sample.grid(fitted.class_names))
-    print(f"{sample.seen} images classified, {unreadable} files unreadable", file=sys.stderr)
+    written = [f", written: {path}" for path in (arguments.csv, arguments.grid, arguments.gradcam) if path]
+    print(f"{sample.seen} images classified, {unreadable} files unreadable{''.join(written)}", file=sys.stderr)
     return int(unreadable > 0)
 
 

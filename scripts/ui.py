@@ -8,7 +8,11 @@ from alexnet_exp.errors import UserError
 from alexnet_exp.tracking.reach import without_credentials
 from alexnet_exp.tracking.store import open_store, use_store
 
-LOCAL_AND_FAST = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+LOCAL_AND_QUIET = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PYTHONWARNINGS": "ignore",
+}
 
 
 def main() -> None:
@@ -22,8 +26,8 @@ def main() -> None:
         sys.exit(f"error: {error}")
     uri = use_store(tracking.uri)
     page = f"http://127.0.0.1:{port}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-    print(f"MLflow UI of {without_credentials(uri)}, Ctrl-C ends it: {page}", flush=True)
-    os.environ.update(LOCAL_AND_FAST)
+    print(f"MLflow UI of {without_credentials(uri)}, in some seconds, until Ctrl-C: {page}", flush=True)
+    os.environ.update(LOCAL_AND_QUIET)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", port]
     os.execv(sys.executable, command)
 

@@ -101,7 +101,7 @@ def test_folders_lists_and_bad_files(
     assert shown.err.splitlines() == [
         f"{tmp_path / 'in' / 'deep' / 'bad.jpg'}: unreadable (Truncated File Read)",
         "missing.jpg: unreadable (No such file or directory)",
-        "2 images classified, 2 files unreadable",
+        f"2 images classified, 2 files unreadable, written: {tmp_path / 'grid.png'}",
     ]
     assert imread(tmp_path / "grid.png").shape[1] == 880
 

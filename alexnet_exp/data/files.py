@@ -75,7 +75,7 @@ def list_images(root: Path, limits: Limits) -> list[ImageFile]:
     if len(found) < 2:
         raise DataError(
             f"dataset.root: expected at least two class folders with images. "
-            f"Received: {root} with {', '.join(found) or 'images outside of class folders alone'}"
+            f"Received: {root} with {', '.join(found) or 'images, but no class folders'}"
         )
     _log_ignored(names, len(paths) - len(images))
     return images
