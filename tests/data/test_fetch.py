@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -67,16 +68,20 @@ class Server(http.server.BaseHTTPRequestHandler):
     most: Counter[str] = Counter()
     lock = threading.Lock()
 
-    def count(self) -> None:
+    @contextmanager
+    def running(self) -> Iterator[None]:
         host = self.headers["Host"].split(":")[0]
+        with self.lock:
+            self.active[host] += 1
+            self.most[host] = max(self.most[host], self.active[host])
+        yield
+        with self.lock:
+            self.active[host] -= 1
+
+    def do_GET(self) -> None:
         with self.lock:
             self.asked[self.path] += 1
             self.times.append((self.path, time.monotonic()))
-            self.active[host] += 1
-            self.most[host] = max(self.most[host], self.active[host])
-
-    def do_GET(self) -> None:
-        self.count()
         try:
             self.answer()
         except OSError:  # the client had enough
@@ -85,9 +90,8 @@ class Server(http.server.BaseHTTPRequestHandler):
     def answer(self) -> None:
         name, _, number = self.path[1:].split("?")[0].partition("/")
         if name == "good":
-            time.sleep(0.01)
-            with self.lock:  # before the client can ask for the next
-                self.active[self.headers["Host"].split(":")[0]] -= 1
+            with self.running():  # no longer than until the client can ask for the next
+                time.sleep(0.01)
             self.reply(encoded(int(number)))
         elif name == "slow":
             time.sleep(0.3)

@@ -74,7 +74,7 @@ def test_a_resumed_course_is_that_of_an_uninterrupted_one(tiny: Compose, tmp_pat
         (tmp_path / folder).mkdir()
     epochs, whole, probabilities = train(config, tmp_path / "whole")
     assert len(epochs) > 3
-    for killed_at in (1, epochs[-1]):  # of finetune: between stages, in the last one
+    for killed_at in (1, 2, epochs[-1]):  # of finetune: in a stage, between stages, in the last epoch
         with pytest.raises(Killed):
             train(config, tmp_path / "parts", killed_at)
     computed, resumed, again = train(config, tmp_path / "parts")
