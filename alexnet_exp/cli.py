@@ -150,6 +150,15 @@ def message(error: Exception) -> str:
     return "\n".join(f"error: {line}" for line in explain(error))
 
 
+@contextmanager
+def mistakes_in_one_line() -> Iterator[None]:
+    """Ends a script at a user's mistake, shown without a traceback, with exit code 1; decorates its `main`."""
+    try:
+        yield
+    except (*MISTAKES, OSError) as error:
+        sys.exit(message(error))
+
+
 def terminate(number: int, frame: FrameType | None) -> None:
     """Handles SIGTERM as SIGINT is handled: contexts are left, and the exit code is 128 + the signal."""
     sys.exit(128 + number)

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from alexnet_exp.data.decode import BadImage, decode, pixel_limit
 from alexnet_exp.data.files import UNPRINTABLE, read_image, walk_images
@@ -26,6 +26,7 @@ from alexnet_exp.tracking.store import download_model
 
 BATCHES_AHEAD = 2  # are decoded while the network computes: memory does not grow with the number of files
 GRID = 32  # images
+CAPTION, CAPTION_LENGTH = 24, 40  # pixels, characters: above an explanation
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Prediction:
     def label(self) -> int:
         """The most probable class."""
         return int(self.probabilities.argmax())
+
+    def caption(self, class_names: list[str], most: int) -> str:
+        """The most probable class and its probability, in at most so many characters."""
+        confidence = f" {self.probabilities[self.label]:.0%}"
+        return shortened(class_names[self.label], most - len(confidence)) + confidence
 
 
 @dataclass(frozen=True)
@@ -166,10 +172,14 @@ def csv_table(path: Path, class_names: list[str]) -> Iterator[Callable[[Predicti
         yield add
 
 
-def write_explanation(folder: Path, number: int, path: str, explanation: np.ndarray) -> None:
-    """Writes `<number>_<name of the file>.png`; the folder is made where it does not exist."""
+def write_explanation(folder: Path, number: int, path: str, explanation: np.ndarray, caption: str) -> None:
+    """Writes `<number>_<name of the file>.png`, the caption above it; the folder is made where it does not exist."""
+    height, width = explanation.shape[:2]
+    page = Image.new("RGB", (width, CAPTION + height), "white")
+    page.paste(Image.fromarray(explanation), (0, CAPTION))
+    ImageDraw.Draw(page).text((4, 3), caption, "black", ImageFont.load_default(16))
     folder.mkdir(exist_ok=True)
-    Image.fromarray(explanation).save(folder / f"{number:05d}_{Path(path).name}.png")
+    page.save(folder / f"{number:05d}_{Path(path).name}.png")
 
 
 @dataclass
@@ -190,8 +200,6 @@ class Sample:
         """The sample in the order of the files, with the most probable class of each, as PNG."""
         tiles = []
         for _, prediction in sorted(self.kept, key=lambda entry: entry[0]):
-            confidence = f" {prediction.probabilities[prediction.label]:.0%}"
-            name = shortened(class_names[prediction.label], NAME - len(confidence))
-            tiles.append(Tile(prediction.pixels, [name + confidence]))
+            tiles.append(Tile(prediction.pixels, [prediction.caption(class_names, NAME)]))
         some = f"{len(tiles)} of " if len(tiles) < self.seen else ""
         return png(sheet(in_rows(tiles), f"predictions on {some}{self.seen} images"))

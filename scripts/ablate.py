@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from alexnet_exp.ablation import Job, command_lines, finished_jobs, runs_alike, unfinished_jobs
-from alexnet_exp.cli import MISTAKES, launch, message
+from alexnet_exp.cli import launch, mistakes_in_one_line
 from alexnet_exp.comparison import Question, compare_found, write_report
 from alexnet_exp.config.study import Study, arms_of, compose_study, studies
 from alexnet_exp.console import headed_table, standard_output
@@ -22,6 +22,7 @@ from alexnet_exp.sweep import show_failures
 from alexnet_exp.tracking.store import open_store
 
 
+@mistakes_in_one_line()
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run an ablation study and compare its arms.")
     parser.add_argument("study", metavar="STUDY", help=", ".join(studies()))
@@ -36,8 +37,6 @@ def main() -> None:
     again = shlex.join(["python", *sys.argv])
     try:
         sys.exit(run(arguments, again))
-    except MISTAKES as error:
-        sys.exit(message(error))
     finally:
         show_failures(again)
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import headed_table, standard_output
 from alexnet_exp.training.activation_store import GIGABYTE, ActivationStore, activation_store
 
 
+@mistakes_in_one_line()
 def main() -> None:
     config = compose_config([])
     parser = argparse.ArgumentParser(description=__doc__)

@@ -1,9 +1,9 @@
 """Compares the runs of a study: python scripts/compare.py STUDY [--baseline ARM] [--html report.html]"""
 
 import argparse
-import sys
 from pathlib import Path
 
+from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.comparison import Question, compare_runs, write_report
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.errors import UserError
@@ -14,6 +14,7 @@ from alexnet_exp.tracking.query import open_experiment
 FORMATS = {"csv": csv, "latex": latex, "markdown": markdown}
 
 
+@mistakes_in_one_line()
 def main() -> None:
     tracking = compose_config([]).tracking
     parser = argparse.ArgumentParser(description="Compare runs in MLflow: arms over seeds, or single runs.")
@@ -34,10 +35,7 @@ def main() -> None:
     for name in (*FORMATS, "html"):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    try:
-        run(arguments)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run(arguments)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -3,16 +3,17 @@
 import argparse
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.console import silent_stderr
-from alexnet_exp.errors import UserError, WeightsError
+from alexnet_exp.errors import WeightsError
 
 
+@mistakes_in_one_line()
 def main() -> None:
     parser = argparse.ArgumentParser(description="Convert public AlexNet weights to a checked safetensors file.")
     parser.add_argument("source", type=Path, metavar="SOURCE", help=".npz, .npy, .caffemodel, .pth or .h5")
@@ -21,10 +22,7 @@ def main() -> None:
     parser.add_argument("--licence", metavar="TEXT", help="the licence that the publisher states")
     parser.add_argument("--source", dest="publisher", metavar="TEXT", help="who published the weights, and where")
     arguments = parser.parse_args()
-    try:
-        convert_file(arguments)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    convert_file(arguments)
 
 
 def convert_file(arguments: argparse.Namespace) -> None:

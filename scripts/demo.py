@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.comparison import Question, compare_runs
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.evaluation.tables import show
@@ -16,6 +17,7 @@ from alexnet_exp.tracking.query import find_runs, open_experiment, run_filter
 SEEDS = "seed=0,1,2"
 
 
+@mistakes_in_one_line()
 def main() -> None:
     started = time.perf_counter()
     study = time.strftime("demo-%Y%m%d-%H%M%S")

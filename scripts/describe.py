@@ -3,16 +3,13 @@
 import argparse
 import csv
 import io
-import sys
 from pathlib import Path
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from alexnet_exp.cli import message
+from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.layer_table import Layer, layer_table
 from alexnet_exp.errors import UserError
@@ -22,6 +19,7 @@ SUFFIXES = (".csv", ".md", ".svg", ".png")
 COLUMNS = ("layer", "output", "kernel", "stride", "groups", "parameters", "multiply-adds", "activations")
 
 
+@mistakes_in_one_line()
 def main() -> None:
     parser = argparse.ArgumentParser(
         description="Print the layers of a network: sizes, parameters, and for one image and a forward pass the "
@@ -31,10 +29,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=IMAGENET_CLASSES, help="width of the softmax (%(default)s)")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"also write {', '.join(SUFFIXES)} (a drawing)")
     arguments = parser.parse_args()
-    try:
-        describe(arguments)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(message(error))
+    describe(arguments)
 
 
 def describe(arguments: argparse.Namespace) -> None:

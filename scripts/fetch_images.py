@@ -10,11 +10,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.data.fetch import REPORT, Collection, fetch_images, read_lists
 from alexnet_exp.data.request import Limits
-from alexnet_exp.errors import DataError, UserError
+from alexnet_exp.errors import DataError
 
 
+@mistakes_in_one_line()
 def main() -> None:
     parser = argparse.ArgumentParser(
         description="Download images into class folders, as dataset=image_folder reads them. Run it again to resume.",
@@ -42,8 +44,6 @@ def main() -> None:
         parser.error("expected --train and --val, or neither")
     try:
         fetch(arguments)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: run it again to resume")
 

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from alexnet_exp.cli import message
+from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import UserError
 from alexnet_exp.tracking.query import open_existing
 
 
+@mistakes_in_one_line()
 def main() -> None:
     parser = argparse.ArgumentParser(description="Classify images with the model of a run.")
     parser.add_argument("model", metavar="RUN_ID", help="id of a run, or models:/<name>@champion")
@@ -30,10 +31,7 @@ def main() -> None:
         "--gradcam", type=Path, metavar="DIR", help="write what speaks for the class of each image there"
     )
     arguments = parser.parse_args()
-    try:
-        sys.exit(predict(arguments))
-    except (UserError, OSError) as error:
-        sys.exit(message(error))
+    sys.exit(predict(arguments))
 
 
 def predict(arguments: argparse.Namespace) -> int:
@@ -60,7 +58,8 @@ def predict(arguments: argparse.Namespace) -> int:
                 continue
             sample.add(result)
             if result.explanation is not None:
-                by.write_explanation(arguments.gradcam, sample.seen, result.path, result.explanation)
+                caption = result.caption(fitted.class_names, by.CAPTION_LENGTH)
+                by.write_explanation(arguments.gradcam, sample.seen, result.path, result.explanation, caption)
             if table:
                 table(result)
             else:

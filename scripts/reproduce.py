@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from alexnet_exp.cli import message
+from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.errors import ConfigError, UserError
 from alexnet_exp.tracking.store import open_store
@@ -33,6 +33,7 @@ ABOUT = {
 SYSTEMS = sorted({"R5"} | {claim.system for claim in CLAIMS})  # R5 takes no run
 
 
+@mistakes_in_one_line()
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run the reference systems; write claimed and measured figures.")
     parser.add_argument(
@@ -45,8 +46,6 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         sys.exit(reproduce(arguments))
-    except (UserError, OSError) as error:
-        sys.exit(message(error))
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on with what is left")
 

@@ -23,11 +23,10 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from alexnet_exp.cli import message, terminate
+from alexnet_exp.cli import message, mistakes_in_one_line, terminate
 from alexnet_exp.config import RunConfig
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import headed_table, silent_stderr, standard_output
-from alexnet_exp.errors import UserError
 from alexnet_exp.tracking.delivery import sync
 from alexnet_exp.tracking.query import open_existing, open_experiment
 from alexnet_exp.tracking.registry import promote
@@ -53,6 +52,7 @@ COLUMNS = {
 }
 
 
+@mistakes_in_one_line()
 def main() -> None:
     config = compose_config([])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,8 +83,6 @@ def main() -> None:
     arguments.state = arguments.state.absolute()
     try:
         sys.exit(arguments.run(arguments, config))
-    except UserError as error:
-        sys.exit(message(error))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
 

@@ -3,8 +3,8 @@
 import os
 import sys
 
+from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.config.compose import compose_config
-from alexnet_exp.errors import UserError
 from alexnet_exp.tracking.reach import without_credentials
 from alexnet_exp.tracking.store import open_store, use_store
 
@@ -15,15 +15,13 @@ LOCAL_AND_QUIET = {
 }
 
 
+@mistakes_in_one_line()
 def main() -> None:
     port = sys.argv[1] if len(sys.argv) > 1 else "5000"
     tracking = compose_config([]).tracking
     if str(tracking.uri).startswith("http"):
         sys.exit(f"{without_credentials(str(tracking.uri))} is a tracking server: its UI is at this address")
-    try:
-        experiment_id = open_store(tracking.uri, tracking.experiment)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    experiment_id = open_store(tracking.uri, tracking.experiment)
     uri = use_store(tracking.uri)
     page = f"http://127.0.0.1:{port}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
     print(f"MLflow UI of {without_credentials(uri)}, in some seconds, until Ctrl-C: {page}", flush=True)

@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from alexnet_exp.config.compose import compose_config
+from alexnet_exp.prediction import CAPTION
 from alexnet_exp.run import run
 from tests.conftest import REPO, TINY
 
@@ -112,7 +113,10 @@ def test_what_speaks_for_a_class_is_drawn(
     assert predict(monkeypatch, runs["features_mlp"], photos, "--gradcam", tmp_path / "cam") == 0
     files = sorted((tmp_path / "cam").iterdir())
     assert [file.name for file in files[::23]] == ["00001_00.jpg.png", "00024_11.jpg.png"]
-    image, covered = np.hsplit(imread(files[0])[..., :3], 2)
+    caption, pictures = np.vsplit(imread(files[0])[..., :3], [CAPTION])
+    assert (caption[:, :100] < 0.5).any()  # the class and its probability
+    assert (caption[:, -100:] == 1).all()
+    image, covered = np.hsplit(pictures, 2)
     assert image.shape == (224, 224, 3)
     assert not np.array_equal(image, covered)
 

@@ -25,6 +25,12 @@ MLRUNS = Path(__file__).resolve().parents[2] / "mlruns"
 SQLITE = "sqlite:///"
 MODEL = "model"  # the name under which a run's model is logged
 START_LOCK = 0x616C6578  # any number that other users of a PostgreSQL server do not take
+LEVELS = {
+    "alembic": logging.WARNING,
+    "mlflow": logging.WARNING,
+    "mlflow.tracking._model_registry": logging.ERROR,  # it warns that a model is not among the artifacts of its run
+    "urllib3": logging.ERROR,
+}
 MODEL_SHA256 = "model_sha256"  # the tag with the checksum of its settings, which hold those of its other files
 
 
@@ -55,7 +61,7 @@ def open_store(uri: str | None, experiment: str) -> str:
 
 def use_store(uri: str | None) -> str:
     """Makes MLflow use a store, and returns its URI; that of a file names it from whatever folder it is used."""
-    for name, level in (("alembic", logging.WARNING), ("mlflow", logging.WARNING), ("urllib3", logging.ERROR)):
+    for name, level in LEVELS.items():
         logging.getLogger(name).setLevel(level)
     uri = uri or f"{SQLITE}{MLRUNS / 'mlflow.db'}"
     if uri.startswith(SQLITE):

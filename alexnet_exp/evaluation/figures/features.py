@@ -83,4 +83,5 @@ def neighbours(test: Seen, train: Seen, class_names: list[str]) -> Figure:
         for other, label in zip(train.images.take(nearest), train.images.labels[nearest], strict=True):
             row.append(Tile(other, [shortened(class_names[label], NAME)], RIGHT if label == truth else WRONG))
         rows.append(row)
-    return sheet(rows, f"test images, and the nearest of {len(train.images)} training images in feature space")
+    title = f"test images, and the nearest of {len(train.images)} training images in feature space"
+    return sheet(rows, f"{title}: blue is of the same class, red of another")
