@@ -13,7 +13,7 @@ from alexnet_exp.evaluation.arms import RUN, Arms, sort_into_arms
 from alexnet_exp.evaluation.compare import ACCURACY, Comparison, compare, of_single_runs
 from alexnet_exp.evaluation.comparison_figures import MOST_ARMS
 from alexnet_exp.evaluation.examples import missed_by_all, thumbnails
-from alexnet_exp.evaluation.report import MOST_EXAMPLES, Evidence, html_report
+from alexnet_exp.evaluation.report import MOST_EXAMPLES, Evidence, drawings, html_report
 from alexnet_exp.evaluation.tables import csv, latex, markdown
 from alexnet_exp.tracking import query
 from alexnet_exp.tracking.provenance import CONFIG
@@ -76,17 +76,20 @@ def compare_found(found: pd.DataFrame, question: Question) -> tuple[Arms, Compar
 
 
 def write_report(experiment_id: str, question: Question, arms: Arms, comparison: Comparison) -> str:
-    """Makes the HTML report, logs it to MLflow with the tables as a run tagged `kind=report`, and returns it."""
+    """Makes the HTML report, logs it with tables and figures to MLflow as a run tagged `kind=report`; returns it."""
     name = question.study or question.filter or ", ".join([f"{k}={v}" for k, v in question.tags.items()]) or "runs"
     subtitle = (
         f"{len(arms.runs)} runs in {len(comparison.arms)} arms by {arms.by}; {comparison.metric}; "
         f"baseline {comparison.baseline}"
     )
-    page = html_report(comparison, arms, _evidence(experiment_id, arms, comparison), name, subtitle)
+    evidence = _evidence(experiment_id, arms, comparison)
+    drawn = drawings(comparison, evidence)
+    page = html_report(comparison, arms, evidence, drawn, name, subtitle)
     tags = {"metric": comparison.metric, "baseline": comparison.baseline, "group_by": arms.by}
     tags |= {"study": question.study} if question.study else {}
     tables = {"csv": csv(comparison), "tex": latex(comparison), "md": markdown(comparison)}
     files = {"report.html": page} | {f"comparison.{suffix}": text for suffix, text in tables.items()}
+    files |= {f"{figure}.svg": text for figure, text in drawn.items()}
     log_comparison(experiment_id, f"report-{name}", tags, files)
     return page
 

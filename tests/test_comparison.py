@@ -88,6 +88,8 @@ def test_a_study_becomes_tables_and_one_page(
 
     (report,) = mlflow.search_runs([study], "tags.kind = 'report'", output_format="list")
     assert mlflow.artifacts.load_text(f"runs:/{report.info.run_id}/report.html") == page
+    for name in ("effects", "curves"):
+        assert mlflow.artifacts.load_text(f"runs:/{report.info.run_id}/{name}.svg").startswith("<?xml")
     assert report.info.status == "FINISHED"
     assert len(query.find_runs(study, query.run_filter("s"))) == 7
 

@@ -49,16 +49,37 @@ class Evidence:
     addresses: Mapping[str, str]
 
 
-def html_report(comparison: Comparison, arms: Arms, evidence: Evidence, title: str, subtitle: str) -> str:
-    """The page: verdict, tables, effects, curves, differing parameters, confusion, hard examples, runs."""
+def drawings(comparison: Comparison, evidence: Evidence) -> dict[str, str]:
+    """The figures of the page that stand alone, as SVG: `effects` and `curves`, where there are any."""
+    drawn = {}
+    if not (shown := _effects_shown(comparison)).empty:
+        drawn["effects"] = _svg(figures.forest(comparison, shown, colors_of(evidence.arms)))
+    if not evidence.curves.empty:
+        drawn["curves"] = _svg(figures.bands(evidence.curves, colors_of(evidence.arms)))
+    return drawn
+
+
+def html_report(
+    comparison: Comparison, arms: Arms, evidence: Evidence, drawn: Mapping[str, str], title: str, subtitle: str
+) -> str:
+    """The page: verdict, tables, effects, curves, differing parameters, confusion, hard examples, runs.
+
+    Args:
+      comparison: of the arms.
+      arms: what was compared.
+      evidence: what was read of the runs.
+      drawn: `drawings` of the same.
+      title: of the page.
+      subtitle: a line below it.
+    """
     read = f"Read from up to {evidence.runs_an_arm} runs of each of {len(evidence.arms)} arms."
     if len(evidence.arms) < len(comparison.arms):
         read = f"{read[:-1]} of {len(comparison.arms)}: the baseline and the best."
     sections = [
         _section("Result", _summary(comparison) + _tables(comparison) + _notes(comparison)),
-        _section("Effects", _forest(comparison, evidence)),
+        _section("Effects", _effects(comparison, drawn)),
         _section("What differs", _differences(arms)),
-        _section("Curves", _curves(evidence, read)),
+        _section("Curves", _curves(evidence, read, drawn)),
         _section("Confusion", _confusions(evidence, read)),
         _section("Examples that every arm misses", _examples(evidence, read)),
         _section("Runs", _runs(arms, evidence, comparison)),
@@ -123,13 +144,16 @@ def _notes(comparison: Comparison) -> str:
     return f"<p class=soft>{escape(method)}</p>" + (f"<ul>{items}</ul>" if items else "")
 
 
-def _forest(comparison: Comparison, evidence: Evidence) -> str:
-    shown = comparison.effects[comparison.effects["difference"].notna()]
-    if shown.empty:
+def _effects(comparison: Comparison, drawn: Mapping[str, str]) -> str:
+    if "effects" not in drawn:
         return ""
-    cut = f"<p class=soft>The first {MOST_EFFECTS} of {len(shown)} arms.</p>" if len(shown) > MOST_EFFECTS else ""
-    figure = figures.forest(comparison, shown.head(MOST_EFFECTS), colors_of(evidence.arms))
-    return cut + _svg(figure, "difference of each arm to the baseline with its interval")
+    count = int(comparison.effects["difference"].notna().sum())
+    cut = f"<p class=soft>The first {MOST_EFFECTS} of {count} arms.</p>" if count > MOST_EFFECTS else ""
+    return cut + _figure(drawn["effects"], "difference of each arm to the baseline with its interval")
+
+
+def _effects_shown(comparison: Comparison) -> pd.DataFrame:
+    return comparison.effects[comparison.effects["difference"].notna()].head(MOST_EFFECTS)
 
 
 def _differences(arms: Arms) -> str:
@@ -145,14 +169,13 @@ def _differences(arms: Arms) -> str:
     return _table(Sheet("Parameters that are not the same in all arms", header, rows), texts=tuple(header))
 
 
-def _curves(evidence: Evidence, read: str) -> str:
-    if evidence.curves.empty:
+def _curves(evidence: Evidence, read: str, drawn: Mapping[str, str]) -> str:
+    if "curves" not in drawn:
         return ""
     text = f"{read} Lines are means over the runs, bands reach from the lowest to the highest run."
     if without := [arm for arm in evidence.arms if arm not in set(evidence.curves["arm"])]:
         text += f" Without epochs: {listed(without)}."
-    bands = figures.bands(evidence.curves, colors_of(evidence.arms))
-    return f"<p class=soft>{escape(text)}</p>{_svg(bands, 'curves of each arm over the epochs')}"
+    return f"<p class=soft>{escape(text)}</p>{_figure(drawn['curves'], 'curves of each arm over the epochs')}"
 
 
 def _confusions(evidence: Evidence, read: str) -> str:
@@ -162,7 +185,7 @@ def _confusions(evidence: Evidence, read: str) -> str:
     for arm, tables in evidence.predictions.items():
         names = evidence.class_names[arm]
         matrix = summed_confusion(tables, len(names))
-        images.append(_svg(figures.confusion(matrix, names, arm), f"confusion matrix of {arm}"))
+        images.append(_figure(_svg(figures.confusion(matrix, names, arm)), f"confusion matrix of {arm}"))
     text = f"{read} Per cent of each true class (rows), from 1 %."
     return f"<p class=soft>{escape(text)}</p><div class=side>{''.join(images)}</div>"
 
@@ -197,18 +220,22 @@ def _runs(arms: Arms, evidence: Evidence, comparison: Comparison) -> str:
     return f"{cut}<table><thead><tr>{head}</thead><tbody>{''.join(lines)}</tbody></table>"
 
 
-def _svg(figure: Figure, text: str) -> str:
-    buffer = io.BytesIO()
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return f"<figure>{_image(buffer, 'image/svg+xml', text)}</figure>"
+    return buffer.getvalue()
+
+
+def _figure(svg: str, text: str) -> str:
+    return f"<figure>{_image(svg.encode(), 'image/svg+xml', text)}</figure>"
 
 
 def _png(pixels: np.ndarray, text: str) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
-    return _image(buffer, "image/png", text)
+    return _image(buffer.getvalue(), "image/png", text)
 
 
-def _image(buffer: io.BytesIO, kind: str, text: str) -> str:
-    data = base64.b64encode(buffer.getvalue()).decode()
+def _image(content: bytes, kind: str, text: str) -> str:
+    data = base64.b64encode(content).decode()
     return f'<img alt="{escape(text)}" src="data:{kind};base64,{data}">'
