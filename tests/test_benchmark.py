@@ -46,6 +46,13 @@ def test_the_sides_take_turns_and_one_slow_round_does_not_count(benchmark: Modul
     assert median_ratio(pairs) == 0.5
 
 
+def test_no_round_begins_when_the_budget_is_spent(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import timing
+
+    monkeypatch.setattr(timing, "BUDGET", 0.0)
+    assert timing.in_turns(lambda: 1.0, lambda: 2.0, rounds=3) == [(1.0, 2.0)]
+
+
 @pytest.mark.parametrize(("at", "met"), [("least", [False, True]), ("most", [True, False])])
 def test_goals_are_met_at_their_own_side(benchmark: ModuleType, at: str, met: list[bool]) -> None:
     from benchmarks.rows import Goal, Measured
