@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.conf import HydraConf
@@ -57,8 +57,7 @@ def launch() -> int | str:
     try:
         app()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(128 + signal.SIGINT)
+        interrupted()
     except Exception as error:
         if failures():  # of the jobs of a sweep; each told of its own
             return 1
@@ -152,11 +151,19 @@ def message(error: Exception) -> str:
 
 @contextmanager
 def mistakes_in_one_line() -> Iterator[None]:
-    """Ends a script at a user's mistake, shown without a traceback, with exit code 1; decorates its `main`."""
+    """Ends a script at a user's mistake (exit code 1) or at Ctrl-C without a traceback; decorates its `main`."""
     try:
         yield
+    except KeyboardInterrupt:
+        interrupted()
     except (*MISTAKES, OSError) as error:
         sys.exit(message(error))
+
+
+def interrupted() -> NoReturn:
+    """Ends the process as Ctrl-C does, in one line."""
+    sys.stderr.write("interrupted\n")
+    sys.exit(128 + signal.SIGINT)
 
 
 def terminate(number: int, frame: FrameType | None) -> None:

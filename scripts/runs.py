@@ -81,10 +81,7 @@ def main() -> None:
     command.set_defaults(run=repeat_run, state=state)
     arguments = parser.parse_args()
     arguments.state = arguments.state.absolute()
-    try:
-        sys.exit(arguments.run(arguments, config))
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    sys.exit(arguments.run(arguments, config))
 
 
 def show(arguments: argparse.Namespace, config: RunConfig) -> None:

@@ -12,8 +12,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from alexnet_exp.cli import app
+from alexnet_exp.cli import app, mistakes_in_one_line
 from alexnet_exp.config.compose import CONF
+from alexnet_exp.errors import ConfigError
 
 
 class TwoArguments(Exception):
@@ -64,3 +65,29 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert line == "error: 'hydra/launcher/ray': expected the extra `ray`, pip install -e '.[ray]'. Received: none"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (
+            ConfigError("training.epochs: expected at least 1. Received: 0"),
+            "error: training.epochs: expected at least",
+            "",
+        ),
+        (FileNotFoundError(2, "No such file or directory", "x.txt"), "error: [Errno 2] No such file or directory", ""),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_what_ends_a_script_is_said_in_one_line(
+    error: BaseException, code: str | int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @mistakes_in_one_line()
+    def script() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        script()
+    shown = ended.value.code
+    assert shown == code if isinstance(code, int) else str(shown).startswith(code)
+    assert capsys.readouterr().err == said
