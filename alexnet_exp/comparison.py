@@ -55,9 +55,10 @@ def compare_runs(experiment_id: str, question: Question) -> tuple[Arms, Comparis
     Raises:
       UserError: when the selection is empty, or a name is in none of its runs.
     """
-    wanted = query.run_filter(question.study, question.tags, question.run_ids, question.filter)
-    found = query.find_runs(experiment_id, wanted)
+    selection = (question.study, question.tags, question.run_ids, question.filter)
+    found = query.find_study(experiment_id, *selection)
     if found.empty:
+        wanted = query.run_filter(*selection)
         raise UserError(f"expected runs to compare. Received: none with {wanted or 'this experiment'}")
     if missing := sorted(set(question.run_ids) - set(found["run_id"])):
         raise UserError(f"--runs: expected ids of runs in the experiment. Received: {', '.join(missing)}")

@@ -12,6 +12,8 @@ from alexnet_exp.tracking.journal import Journal, now
 
 FINGERPRINT, PLACE = "fingerprint", "place"  # tags
 CONFIG_SHA256 = "config_sha256"  # the tag with the configurations, a word each, that a run is the result of
+ALSO_IN = "also_in"  # the tag with the other studies that count a run: a JSON list of their tags PART
+PART = ("study", "arm", "baseline")  # tags
 STALE_SECONDS = 5 * HEARTBEAT_SECONDS  # without a sign of life: a run on another machine counts as dead
 MOST_TWINS = 100
 

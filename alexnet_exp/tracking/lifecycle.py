@@ -1,5 +1,6 @@
 """One MLflow run from its beginning, new or resumed, to an honest status."""
 
+import json
 import logging
 import os
 import shutil
@@ -23,7 +24,7 @@ from alexnet_exp.config.fingerprint import config_sha256, flatten, science
 from alexnet_exp.config.schema import RunWeights
 from alexnet_exp.errors import RunIsLive, TrackingError, TrainingDiverged
 from alexnet_exp.tracking.delivery import ERROR, FAILURE, HEARTBEAT, remove_finished
-from alexnet_exp.tracking.identity import CONFIG_SHA256, FINGERPRINT, PLACE, earlier_run, place
+from alexnet_exp.tracking.identity import ALSO_IN, CONFIG_SHA256, FINGERPRINT, PART, PLACE, earlier_run, place
 from alexnet_exp.tracking.journal import Journal, now
 from alexnet_exp.tracking.note import NOTE, note
 from alexnet_exp.tracking.provenance import CONFIG, NONE, OVERRIDES, PACKAGES, code_tags, packages
@@ -40,7 +41,7 @@ SCENARIOS = {
     "features_mlp": "feature extraction",
 }
 RUN_LOG = "run.log"
-MOST_NOTED = 50  # configurations in one tag
+MOST_NOTED = 50  # configurations or studies in one tag
 UNDELIVERED = (
     "run %s is complete in %s, but its store does not answer (%s); when it does: python scripts/runs.py sync --state %s"
 )
@@ -142,10 +143,15 @@ class TrackedRun:
             remove_finished(tracker.journal)
 
     def _note_reuse(self, run: Run) -> None:
-        """Adds the configuration to those that the run is the result of: its data may lie elsewhere by now."""
-        known = run.data.tags.get(CONFIG_SHA256, "").split()
-        if (asked := config_sha256(self._config)) not in known:
+        """Adds the configuration to those that the run is the result of, and the study to those that count it."""
+        tags = run.data.tags
+        known = tags.get(CONFIG_SHA256, "").split()
+        if (asked := config_sha256(self._config)) not in known:  # its data may lie elsewhere by now
             self._client.set_tag(run.info.run_id, CONFIG_SHA256, " ".join([*known[-MOST_NOTED:], asked]))
+        part = {name: _part_in_study(self._config)[name] for name in PART}
+        others = json.loads(tags.get(ALSO_IN, "[]"))
+        if part["study"] != NONE and part not in [{name: tags.get(name, NONE) for name in PART}, *others]:
+            self._client.set_tag(run.info.run_id, ALSO_IN, json.dumps([*others[-MOST_NOTED:], part]))
 
     def _tell_directly(self, run_id: str, status: str, error: BaseException) -> None:
         with suppress(MlflowException):

@@ -17,6 +17,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from alexnet_exp.errors import UserError
+from alexnet_exp.tracking.identity import ALSO_IN, PART
 from alexnet_exp.tracking.reach import check_reachable
 from alexnet_exp.tracking.store import SQLITE, short, use_store
 
@@ -25,6 +26,7 @@ REPORT = "report"  # the tag `kind` of a run that holds a comparison
 LOCAL_UI = "http://127.0.0.1:5000"
 
 FINISHED = "attributes.status = 'FINISHED'"  # a condition of `run_filter`
+REUSED = f"tags.{ALSO_IN} LIKE '%'"  # another one
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -96,6 +98,35 @@ def find_runs(experiment_id: str, query: str) -> pd.DataFrame:
             pages.append(pd.DataFrame([_row(run) for run in page if run.data.tags.get("kind") != REPORT]))
             token = page.token or ""
     return pd.concat(pages, ignore_index=True)
+
+
+def find_study(
+    experiment_id: str,
+    study: str | None,
+    tags: Mapping[str, str] | None = None,
+    run_ids: Sequence[str] = (),
+    more: str | None = None,
+) -> pd.DataFrame:
+    """The runs of a study as `find_runs` gives them: its own, and under its tags those of other studies that it reused.
+
+    Args:
+      experiment_id: of the experiment.
+      study: None takes the runs of all.
+      tags: see `run_filter`, as the others.
+      run_ids: these alone.
+      more: a further filter.
+    """
+    own = find_runs(experiment_id, run_filter(study, tags, run_ids, more))
+    if study is None:
+        return own
+    found = find_runs(experiment_id, run_filter(None, tags, run_ids, f"{more} and {REUSED}" if more else REUSED))
+    parts = [
+        run | {f"tags.{name}": part[name] for name in PART}
+        for run in found.to_dict("records")
+        for part in json.loads(run[f"tags.{ALSO_IN}"])
+        if part["study"] == study
+    ]
+    return pd.concat([own, pd.DataFrame(parts)], ignore_index=True) if parts else own
 
 
 def find_run(run_id: str) -> Run:

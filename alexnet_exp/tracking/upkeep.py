@@ -14,14 +14,14 @@ from alexnet_exp.tracking.delivery import deliver, remove_finished
 from alexnet_exp.tracking.identity import FINGERPRINT, is_live
 from alexnet_exp.tracking.journal import Journal, journals
 from alexnet_exp.tracking.provenance import CONFIG
-from alexnet_exp.tracking.query import FINISHED, find_runs, run_filter
+from alexnet_exp.tracking.query import FINISHED, find_study, run_filter
 
 STALE = "stale"  # the status of a run that says RUNNING, but has no process
 
 
 def list_runs(experiment_id: str, state: Path, study: str | None) -> pd.DataFrame:
     """The runs of an experiment or a study as `find_runs` gives them; `stale` says that one has no process."""
-    runs = find_runs(experiment_id, run_filter(study))
+    runs = find_study(experiment_id, study)
     if runs.empty:
         return runs
     runs.loc[runs["run_id"].isin(stale_runs(experiment_id, state, study)), "status"] = STALE

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -14,6 +15,7 @@ from alexnet_exp.errors import RunIsLive, TrainingDiverged
 from alexnet_exp.tracking.identity import PLACE, STALE_SECONDS, place
 from alexnet_exp.tracking.journal import Journal, journals, now
 from alexnet_exp.tracking.lifecycle import Finished, TrackedRun
+from alexnet_exp.tracking.query import FINISHED, find_study
 from alexnet_exp.tracking.store import open_store
 from alexnet_exp.tracking.upkeep import end_stale, list_runs, needed_since, remove_needless, stale_runs, unfinished
 from tests.tracking.writers import begin_together, config_for, log_epochs, processes, value
@@ -59,6 +61,30 @@ def test_a_finished_run_is_reused_whatever_its_study_is_called(configured: Confi
     assert isinstance(write(configured("run.if_exists=rerun"), range(1)), str)
     assert isinstance(write(configured("run.if_exists=resume"), range(1)), str)
     assert len(all_runs()) == 4
+
+
+def test_a_reused_run_counts_in_each_study_that_asked_for_it(configured: Configure) -> None:
+    first = write(configured("run.study=a", "run.arm=x"), range(1))
+    for _ in range(2):
+        write(configured("run.study=b", "run.arm=y", "run.baseline=y"), range(1))
+        write(configured("run.study=b", "run.arm=z"), range(1))
+        write(configured("run.study=a", "run.arm=x"), range(1))
+        write(configured(), range(1))
+    (run,) = all_runs()
+    experiment_id = run.info.experiment_id
+
+    def arms(study: str | None, **conditions: Any) -> list[tuple[str, str, str]]:
+        found = find_study(experiment_id, study, **conditions)
+        return (
+            list(found[["run_id", "tags.arm", "tags.baseline"]].itertuples(index=False, name=None))
+            if len(found)
+            else []
+        )
+
+    assert arms("b") == [(first, "y", "y"), (first, "z", "none")]
+    assert arms("a") == arms(None) == [(first, "x", "none")]
+    assert arms("b", more=FINISHED, run_ids=[first]) == arms("b")
+    assert arms("b", tags={"strategy": "other"}) == arms("c") == []
 
 
 @pytest.mark.parametrize("problem", [ValueError("broken"), KeyboardInterrupt(), TrainingDiverged("loss nan")])
