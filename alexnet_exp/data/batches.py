@@ -1,6 +1,7 @@
 """Image sets as `tf.data` pipelines."""
 
 import math
+import os
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from alexnet_exp.data.augment import DRAWS, augment, crop_corners, is_mirrored, 
 from alexnet_exp.data.splits import ImageSet, Splits
 from alexnet_exp.data.views import Draws, View, cut_view
 
+PARALLEL = os.cpu_count() or 1  # batches made at once
 COLOR_SAMPLE, COLOR_STRIDE = 1000, 4  # images and steps between their pixels for the principal colour components
 
 
@@ -59,7 +61,7 @@ def image_feed(
     order = shuffled_order(len(images), batch_size, seed, epochs, augmentation.views)
     train = order.map(
         lambda _, index, draws: (augmented(index, draws), tf.one_hot(tf.gather(images.labels, index), classes)),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=PARALLEL,
         deterministic=True,
     )
 
@@ -68,7 +70,7 @@ def image_feed(
         return tf.data.Dataset.zip(pixels, _one_hot_batches(part.labels, classes, eval_batch_size))
 
     test = plain(splits.test) if with_test else None
-    return Feed(train.prefetch(2), plain(splits.val), test, len(images), steps_per_epoch(images, batch_size))
+    return Feed(_ahead(train), plain(splits.val), test, len(images), steps_per_epoch(images, batch_size))
 
 
 def array_feed(
@@ -105,15 +107,15 @@ def array_feed(
         def read(index: tf.Tensor) -> tf.Tensor:
             return tf.cast(_read(part.__getitem__, [index], part.dtype, part.shape[1:]), tf.float32)
 
-        chosen = tf.data.Dataset.range(len(part)).batch(eval_batch_size).map(read, tf.data.AUTOTUNE)
-        return tf.data.Dataset.zip(chosen, _one_hot_batches(part_labels, classes, eval_batch_size)).prefetch(2)
+        chosen = tf.data.Dataset.range(len(part)).batch(eval_batch_size).map(read, PARALLEL)
+        return _ahead(tf.data.Dataset.zip(chosen, _one_hot_batches(part_labels, classes, eval_batch_size)))
 
     period = views[0].augmentation.views if isinstance(views[0], Draws) else None
     order = shuffled_order(len(train[0]), batch_size, seed, epochs, period)
-    batches = order.map(rows, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = order.map(rows, num_parallel_calls=PARALLEL, deterministic=True)
     val, *test = map(plain, held_out, labels[1:])
     steps = steps_per_epoch(train[0], batch_size)
-    return Feed(batches.prefetch(2), val, test[0] if test else None, len(train[0]), steps)
+    return Feed(_ahead(batches), val, test[0] if test else None, len(train[0]), steps)
 
 
 def shuffled_order(
@@ -139,10 +141,10 @@ def view_batches(images: ImageSet, view: View, size: int, batch_size: int) -> tf
     if isinstance(view, Draws):
         augmented = _augmented(images, view.augmentation, size, view.seed)
         draws = _draws(len(images), view.seed, view.number)
-        batches = order.map(lambda index: augmented(index, tf.gather(draws, index)), tf.data.AUTOTUNE)
+        batches = order.map(lambda index: augmented(index, tf.gather(draws, index)), PARALLEL)
     else:
-        batches = order.map(lambda index: cut_view(_pixels(images, index), view, size), tf.data.AUTOTUNE)
-    return batches.prefetch(2)
+        batches = order.map(lambda index: cut_view(_pixels(images, index), view, size), PARALLEL)
+    return _ahead(batches)
 
 
 def _augmented(
@@ -174,6 +176,16 @@ def _position(views: list[View], epoch: tf.Tensor, draws: tf.Tensor) -> tf.Tenso
     if len(views) == 2:
         return tf.cast(is_mirrored(draws), tf.int32)
     return tf.zeros(tf.shape(draws)[:1], tf.int32)
+
+
+def _ahead(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Keeps two batches ready.
+
+    Without tf.data's tuner: it sleeps for about as long as it has worked, and to drop a pipeline is to wait for that.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(2).with_options(options)
 
 
 def _key(seed: int, epoch: tf.Tensor | int) -> tf.Tensor:

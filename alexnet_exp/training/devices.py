@@ -71,7 +71,7 @@ def mirrored(network: keras.Model, feed: Feed, devices: list[str]) -> Iterator[t
     with _strategy(tuple(devices)).scope():
         copy = keras.models.clone_model(network)
         _copy_weights(network, copy)
-        train = feed.train.map(lambda images, labels: _divisible(images, labels, len(devices)), tf.data.AUTOTUNE)
+        train = feed.train.map(lambda images, labels: _divisible(images, labels, len(devices)), len(devices))
         test = feed.test and _unsharded(feed.test)
         yield copy, replace(feed, train=_unsharded(train.prefetch(2)), val=_unsharded(feed.val), test=test)
     _copy_weights(copy, network)

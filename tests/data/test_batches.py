@@ -1,11 +1,13 @@
 """Batches depend on seed, epoch and example alone; each transformation does what its name says."""
 
+import time
+
 import numpy as np
 import pytest
 
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.data.augment import DRAWS, augment, principal_color_components
-from alexnet_exp.data.batches import image_feed, shuffled_order, steps_per_epoch
+from alexnet_exp.data.batches import array_feed, image_feed, shuffled_order, steps_per_epoch
 from alexnet_exp.data.splits import ImageSet, Splits, load_splits
 from alexnet_exp.data.views import cut_view, view_names
 
@@ -157,6 +159,20 @@ def test_validation_reads_val_in_order(splits: Splits) -> None:
     images, labels = zip(*feed.val.as_numpy_iterator(), strict=True)
     np.testing.assert_array_equal(np.concatenate(images), other.take(slice(None)))
     np.testing.assert_array_equal(np.concatenate(labels).argmax(axis=1), other.labels)
+
+
+def test_who_drops_a_pipeline_does_not_wait_for_it(splits: Splits) -> None:
+    config = compose_config([]).augmentation
+    feed = image_feed(splits, config, 12, 8, 4, 0, range(9), with_test=True)
+    rows = np.zeros((8, 3), np.float32)
+    kept = array_feed([rows], ["center"], [rows, rows], [np.zeros(8, int)] * 3, 2, 4, 4, 0, range(9))
+    for dataset in (feed.train, feed.val, feed.test, kept.train, kept.val, kept.test):
+        iterator = iter(dataset)
+        next(iterator)
+        time.sleep(0.8)  # tf.data's tuner would sleep for another half second
+        started = time.perf_counter()
+        del iterator
+        assert time.perf_counter() - started < 0.3
 
 
 def test_steps_count_the_last_smaller_batch(splits: Splits) -> None:
