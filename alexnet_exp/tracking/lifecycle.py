@@ -144,11 +144,11 @@ class TrackedRun:
 
     def _note_reuse(self, run: Run) -> None:
         """Adds the configuration to those that the run is the result of, and the study to those that count it."""
-        tags = run.data.tags
+        tags, asked = run.data.tags, _part_in_study(self._config)
         known = tags.get(CONFIG_SHA256, "").split()
-        if (asked := config_sha256(self._config)) not in known:  # its data may lie elsewhere by now
-            self._client.set_tag(run.info.run_id, CONFIG_SHA256, " ".join([*known[-MOST_NOTED:], asked]))
-        part = {name: _part_in_study(self._config)[name] for name in PART}
+        if asked[CONFIG_SHA256] not in known:  # its data may lie elsewhere by now
+            self._client.set_tag(run.info.run_id, CONFIG_SHA256, " ".join([*known[-MOST_NOTED:], asked[CONFIG_SHA256]]))
+        part = {name: asked[name] for name in PART}
         others = json.loads(tags.get(ALSO_IN, "[]"))
         if part["study"] != NONE and part not in [{name: tags.get(name, NONE) for name in PART}, *others]:
             self._client.set_tag(run.info.run_id, ALSO_IN, json.dumps([*others[-MOST_NOTED:], part]))

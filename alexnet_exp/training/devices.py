@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from alexnet_exp.config.schema import TrainingConfig
-from alexnet_exp.data.batches import Feed
+from alexnet_exp.data.batches import PARALLEL, Feed
 from alexnet_exp.errors import DeviceError
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def mirrored(network: keras.Model, feed: Feed, devices: list[str]) -> Iterator[t
     with _strategy(tuple(devices)).scope():
         copy = keras.models.clone_model(network)
         _copy_weights(network, copy)
-        train = feed.train.map(lambda images, labels: _divisible(images, labels, len(devices)), len(devices))
+        train = feed.train.map(lambda images, labels: _divisible(images, labels, len(devices)), PARALLEL)
         test = feed.test and _unsharded(feed.test)
         yield copy, replace(feed, train=_unsharded(train.prefetch(2)), val=_unsharded(feed.val), test=test)
     _copy_weights(copy, network)
