@@ -1,6 +1,7 @@
 """What became of the jobs of a sweep: Hydra itself tells of the first failure alone."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,18 +16,19 @@ from rich.text import Text
 from alexnet_exp.console import headed_table
 
 FAILURE = "failure.json"  # in the folder of a job
+VARIED = "ALEXNET_EXP_VARIED"  # in the environment, which launchers hand on: the keys that differ between jobs
 
 
 class Sweeps(Callback):
     """Remembers the sweeps of this process: where they keep their jobs, and what differs between those."""
 
     folders: ClassVar[list[Path]] = []
-    varied: ClassVar[set[str]] = set()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         self.folders.append(Path(config.hydra.sweep.dir).absolute())
         overrides = OverridesParser.create().parse_overrides(config.hydra.overrides.task)
-        self.varied.update(override.get_key_element() for override in overrides if override.is_sweep_override())
+        varied = {override.get_key_element() for override in overrides if override.is_sweep_override()}
+        os.environ[VARIED] = " ".join(sorted(varied.union(os.environ.get(VARIED, "").split())))
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class Failure:
 
 
 def job_settings() -> list[str]:
-    """The overrides of the job that calls; within the process of its sweep without those that all jobs have."""
+    """The overrides of the job that calls, without those that all jobs of its sweep have."""
+    varied = os.environ.get(VARIED, "").split()
     words = HydraConfig.get().overrides.task
-    return [word for word in words if not Sweeps.varied or word.partition("=")[0] in Sweeps.varied]
+    return [word for word in words if not varied or word.partition("=")[0] in varied]
 
 
 def record_failure(cause: str) -> None:

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from alexnet_exp.ablation import Job, command_lines, finished_jobs, runs_alike, unfinished_jobs
+from alexnet_exp.ablation import (
+    Job,
+    at_once,
+    command_lines,
+    default_jobs,
+    finished_jobs,
+    runs_alike,
+    unfinished_jobs,
+)
 from alexnet_exp.cli import launch, mistakes_in_one_line
 from alexnet_exp.comparison import Question, compare_found, write_report
 from alexnet_exp.config.study import Study, arms_of, compose_study, studies
@@ -31,6 +39,13 @@ def main() -> None:
         "--seeds", type=int, default=3, metavar="N", help="each arm runs with seeds 0 to N-1 (%(default)s)"
     )
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="these alone")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=default_jobs(),
+        metavar="N",
+        help="run at once, on a part of the cores (%(default)s)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show the plan, run nothing")
     parser.add_argument("--html", type=Path, metavar="FILE", help="the report (default: multirun/STUDY.html)")
     arguments = parser.parse_intermixed_args()
@@ -51,7 +66,7 @@ def run(arguments: argparse.Namespace, again: str) -> int:
     show_plan(study, todo, finished, alike)
     if arguments.dry_run:
         return 0
-    run_jobs(study, todo)
+    run_jobs(study, todo, at_once(min(arguments.jobs, len(todo)), study.overrides))
 
     finished = finished_jobs(study, runs_alike(experiment_id, study))
     left = unfinished_jobs(study, finished)
@@ -70,8 +85,9 @@ def run(arguments: argparse.Namespace, again: str) -> int:
 
 def planned(arguments: argparse.Namespace) -> Study:
     options = arms_of(arguments.study)
-    if arguments.seeds < 1:
-        raise UserError(f"--seeds: expected at least 1. Received: {arguments.seeds}")
+    for name in ("seeds", "jobs"):
+        if (number := getattr(arguments, name)) < 1:
+            raise UserError(f"--{name}: expected at least 1. Received: {number}")
     if unknown := [arm for arm in arguments.arms or [] if arm not in options]:
         raise UserError(
             f"--arms: expected arms of {arguments.study}. Options: {', '.join(options)}. Received: {unknown[0]}"
@@ -97,12 +113,12 @@ def show_plan(study: Study, todo: list[Job], finished: pd.DataFrame, alike: pd.D
     print(f"{len(todo)} to run: about {duration} one after the other, {megabytes:.0f} MB of results")
 
 
-def run_jobs(study: Study, todo: list[Job]) -> None:
-    """Through Hydra, in this process: a signal reaches the job that runs, and TensorFlow is imported once."""
+def run_jobs(study: Study, todo: list[Job], launcher: list[str]) -> None:
+    """Through Hydra, in this process: a signal reaches the jobs that run, and TensorFlow is imported once for all."""
     kept = sys.argv
     try:
         for arguments in command_lines(study, todo):
-            sys.argv = ["alexnet-exp", *arguments]
+            sys.argv = ["alexnet-exp", *arguments, *launcher]
             print(f"$ {shlex.join(sys.argv)}", flush=True)
             if isinstance(said := launch(), str):
                 sys.stderr.write(f"{said}\n")

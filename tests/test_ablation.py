@@ -16,7 +16,7 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from alexnet_exp.ablation import command_lines, finished_jobs, runs_alike, unfinished_jobs
+from alexnet_exp.ablation import at_once, command_lines, finished_jobs, runs_alike, unfinished_jobs
 from alexnet_exp.config.study import Study, compose_study
 from alexnet_exp.estimate import estimate
 from alexnet_exp.tracking import query
@@ -121,6 +121,7 @@ def test_a_finished_study_is_compared_without_a_job(
     [
         (["norm"], "error: STUDY: expected a folder of conf/ablation. Options: activation"),
         (["lrn", "--seeds", "0"], "error: --seeds: expected at least 1. Received: 0"),
+        (["lrn", "--jobs", "0"], "error: --jobs: expected at least 1. Received: 0"),
         (
             ["lrn", "--arms", "all"],
             "error: --arms: expected arms of lrn. Options: after_pooling, before_pooling, none.",
@@ -137,9 +138,25 @@ def test_mistakes_are_named_before_anything_runs(
     assert all(line.startswith("error: ") for line in str(code).splitlines())
 
 
+@pytest.mark.parametrize(
+    ("jobs", "overrides", "expected"),
+    [
+        (1, [], []),
+        (3, [], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"]),
+        (3, ["hydra/launcher=slurm"], []),
+    ],
+)
+def test_jobs_run_at_once_unless_the_user_chose_a_launcher(
+    jobs: int, overrides: list[str], expected: list[str]
+) -> None:
+    assert at_once(jobs, overrides) == expected
+
+
 @pytest.mark.faults
-def test_a_killed_study_goes_on_with_what_is_missing(store: str, tmp_path: Path) -> None:
-    words = ["lrn", "--arms", "none", "after_pooling", "--seeds", "2", *TINY, "dataset.limit_per_class=20"]
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_study_goes_on_with_what_is_missing(store: str, tmp_path: Path, jobs: int) -> None:
+    words = ["lrn", "--arms", "none", "after_pooling", "--seeds", str(2 * jobs), "--jobs", str(jobs), *TINY]
+    words.append("dataset.limit_per_class=20")
     command = [sys.executable, SCRIPT, *words]
     with subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -148,19 +165,21 @@ def test_a_killed_study_goes_on_with_what_is_missing(store: str, tmp_path: Path)
         first = next(process.stderr)
         time.sleep(2)  # the second job
         os.kill(process.pid, signal.SIGKILL)
-    assert re.match(r"#0 seed=0 \+ablation/lrn=after_pooling  test accuracy 0\.\d+ ", first)
+    assert re.match(r"#\d seed=\d \+ablation/lrn=(none|after_pooling)  test accuracy 0\.\d+ ", first)
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert "3 to run" in again.stdout
-    assert re.search(r"after_pooling +2 ", again.stdout)
+    lacking = re.search(r"^(\d+) to run", again.stdout, re.MULTILINE)
+    assert lacking
+    assert int(lacking[1]) in ([3] if jobs == 1 else range(1, 8))
+    assert re.search(rf"after_pooling +{2 * jobs} ", again.stdout)
     assert "paired by seed" in again.stdout
     assert (tmp_path / "multirun" / "lrn.html").exists()
     mlflow.set_tracking_uri(store)
     runs = mlflow.search_runs(search_all_experiments=True, filter_string="tags.study = 'lrn'", output_format="list")
-    jobs = [
+    finished = [
         run.data.tags["config_sha256"] for run in runs if run.info.status == "FINISHED" and "kind" not in run.data.tags
     ]
-    assert len(jobs) == len(set(jobs)) == 4
+    assert len(finished) == len(set(finished)) == 4 * jobs
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stderr == ""
 
 
