@@ -88,11 +88,14 @@ def planned(arguments: argparse.Namespace) -> Study:
     for name in ("seeds", "jobs"):
         if (number := getattr(arguments, name)) < 1:
             raise UserError(f"--{name}: expected at least 1. Received: {number}")
-    if unknown := [arm for arm in arguments.arms or [] if arm not in options]:
+    named = arguments.arms or []
+    overrides = [*arguments.overrides, *(word for word in named if "=" in word)]  # `--arms ARM ... x=1` is natural
+    arms = [word for word in named if "=" not in word]
+    if unknown := [arm for arm in arms if arm not in options]:
         raise UserError(
             f"--arms: expected arms of {arguments.study}. Options: {', '.join(options)}. Received: {unknown[0]}"
         )
-    return compose_study(arguments.study, arguments.arms or options, range(arguments.seeds), arguments.overrides)
+    return compose_study(arguments.study, arms or options, range(arguments.seeds), overrides)
 
 
 def show_plan(study: Study, todo: list[Job], finished: pd.DataFrame, alike: pd.DataFrame) -> None:

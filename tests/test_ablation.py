@@ -114,6 +114,8 @@ def test_a_finished_study_is_compared_without_a_job(
     assert "<html" in (tmp_path / "report.html").read_text()
     assert ablate(monkeypatch, *words, "--dry-run", "run.if_exists=rerun") == 0
     assert "9 to run" in capsys.readouterr().out
+    assert ablate(monkeypatch, *words, "--dry-run", "--arms", "none", "after_pooling", "run.if_exists=rerun") == 0
+    assert "6 to run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
