@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from alexnet_exp.config.study import Study
-from alexnet_exp.tracking.identity import CONFIG_SHA256
+from alexnet_exp.tracking.identity import CONFIG_SHA256, note_reuse, part_in_study
 from alexnet_exp.tracking.query import FINISHED, find_runs, run_filter
 
 CONFIG = f"tags.{CONFIG_SHA256}"
@@ -36,6 +36,15 @@ def finished_jobs(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     settings = [arms[job].config.run for job in found["job"]]
     names = {f"tags.{name}": [getattr(run, name) for run in settings] for name in ("study", "arm", "baseline")}
     return found.assign(**names)
+
+
+def count_in_study(study: Study, runs: pd.DataFrame) -> None:
+    """Notes on finished runs of other studies that they are jobs of this one: `compare.py` counts them in it, too."""
+    arms = {job: arm for arm in study.arms for job in arm.jobs.values()}
+    for run in runs.to_dict("records"):
+        tags = {str(key).removeprefix("tags."): value for key, value in run.items() if isinstance(value, str)}
+        for job in arms.keys() & tags.get(CONFIG_SHA256, "").split():
+            note_reuse(run["run_id"], tags, part_in_study(arms[job].config) | {CONFIG_SHA256: job})
 
 
 def unfinished_jobs(study: Study, finished: pd.DataFrame) -> list[Job]:

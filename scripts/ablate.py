@@ -14,6 +14,7 @@ from alexnet_exp.ablation import (
     Job,
     at_once,
     command_lines,
+    count_in_study,
     default_jobs,
     finished_jobs,
     runs_alike,
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace, again: str) -> int:
     show_plan(study, todo, finished, alike)
     if arguments.dry_run:
         return 0
+    count_in_study(study, alike)
     run_jobs(study, todo, at_once(min(arguments.jobs, len(todo)), study.overrides))
 
     finished = finished_jobs(study, runs_alike(experiment_id, study))

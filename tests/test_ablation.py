@@ -112,6 +112,9 @@ def test_a_finished_study_is_compared_without_a_job(
     assert ablate(monkeypatch, *words, "--html", str(tmp_path / "report.html")) == 0
     assert "Difference to none, paired by seed" in capsys.readouterr().out
     assert "<html" in (tmp_path / "report.html").read_text()
+    counted = query.find_study(experiment_id, "lrn")
+    assert len(counted) == 9
+    assert set(counted["tags.arm"]) == {arm.config.run.arm for arm in study.arms}
     assert ablate(monkeypatch, *words, "--dry-run", "run.if_exists=rerun") == 0
     assert "9 to run" in capsys.readouterr().out
     assert ablate(monkeypatch, *words, "--dry-run", "--arms", "none", "after_pooling", "run.if_exists=rerun") == 0

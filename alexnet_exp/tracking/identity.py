@@ -1,21 +1,27 @@
 """Whether an experiment has a run already: found by its fingerprint, with one query however many runs there are."""
 
+import json
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from alexnet_exp.config import RunConfig
+from alexnet_exp.config.fingerprint import config_sha256
 from alexnet_exp.errors import RunIsLive
 from alexnet_exp.tracking.delivery import HEARTBEAT, HEARTBEAT_SECONDS, deliver, remove_finished
 from alexnet_exp.tracking.journal import Journal, now
 
+NONE = "none"  # the value of a tag that has none: MLflow filters by tags that are there
 FINGERPRINT, PLACE = "fingerprint", "place"  # tags
 CONFIG_SHA256 = "config_sha256"  # the tag with the configurations, a word each, that a run is the result of
 ALSO_IN = "also_in"  # the tag with the other studies that count a run: a JSON list of their tags PART
 PART = ("study", "arm", "baseline")  # tags
 STALE_SECONDS = 5 * HEARTBEAT_SECONDS  # without a sign of life: a run on another machine counts as dead
 MOST_TWINS = 100
+MOST_NOTED = 50  # configurations or studies in one tag
 
 
 def earlier_run(client: MlflowClient, experiment_id: str, fingerprint: str, if_exists: str, state: Path) -> Run | None:
@@ -42,6 +48,28 @@ def earlier_run(client: MlflowClient, experiment_id: str, fingerprint: str, if_e
                 f"Received: run {run.info.run_id} is live on {run.data.tags.get(PLACE, 'another machine')}"
             )
     return next((run for run in runs if run not in finished and _resumable(run, state)), None)
+
+
+def part_in_study(config: RunConfig) -> dict[str, str]:
+    """The tags PART and CONFIG_SHA256 of a job, by its configuration as composed: whatever machine settles the rest."""
+    part = {name: getattr(config.run, name) or NONE for name in PART}
+    return part | {CONFIG_SHA256: config_sha256(config)}
+
+
+def note_reuse(run_id: str, tags: Mapping[str, str], asked: Mapping[str, str]) -> None:
+    """Adds a configuration to those that a finished run is the result of, and its study to those that count the run.
+
+    Args:
+      tags: of the run.
+      asked: `part_in_study` of the job that takes the run for its own.
+    """
+    client, known = MlflowClient(), tags.get(CONFIG_SHA256, "").split()
+    if asked[CONFIG_SHA256] not in known:  # its data may lie elsewhere by now
+        client.set_tag(run_id, CONFIG_SHA256, " ".join([*known[-MOST_NOTED:], asked[CONFIG_SHA256]]))
+    part = {name: asked[name] for name in PART}
+    others = json.loads(tags.get(ALSO_IN, "[]"))
+    if part["study"] != NONE and part not in [{name: tags.get(name, NONE) for name in PART}, *others]:
+        client.set_tag(run_id, ALSO_IN, json.dumps([*others[-MOST_NOTED:], part]))
 
 
 def is_live(run: Run, state: Path) -> bool:

@@ -1,6 +1,5 @@
 """One MLflow run from its beginning, new or resumed, to an honest status."""
 
-import json
 import logging
 import os
 import shutil
@@ -15,19 +14,25 @@ from types import TracebackType
 import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
 from alexnet_exp.config import RunConfig, to_dict
-from alexnet_exp.config.fingerprint import config_sha256, flatten, science
+from alexnet_exp.config.fingerprint import flatten, science
 from alexnet_exp.config.schema import RunWeights
 from alexnet_exp.errors import RunIsLive, TrackingError, TrainingDiverged
 from alexnet_exp.tracking.delivery import ERROR, FAILURE, HEARTBEAT, remove_finished
-from alexnet_exp.tracking.identity import ALSO_IN, CONFIG_SHA256, FINGERPRINT, PART, PLACE, earlier_run, place
+from alexnet_exp.tracking.identity import (
+    FINGERPRINT,
+    PLACE,
+    earlier_run,
+    note_reuse,
+    part_in_study,
+    place,
+)
 from alexnet_exp.tracking.journal import Journal, now
 from alexnet_exp.tracking.note import NOTE, note
-from alexnet_exp.tracking.provenance import CONFIG, NONE, OVERRIDES, PACKAGES, code_tags, packages
+from alexnet_exp.tracking.provenance import CONFIG, OVERRIDES, PACKAGES, code_tags, packages
 from alexnet_exp.tracking.reach import without_credentials
 from alexnet_exp.tracking.store import short
 from alexnet_exp.tracking.tracker import Tracker
@@ -41,7 +46,6 @@ SCENARIOS = {
     "features_mlp": "feature extraction",
 }
 RUN_LOG = "run.log"
-MOST_NOTED = 50  # configurations or studies in one tag
 UNDELIVERED = (
     "run %s is complete in %s, but its store does not answer (%s); when it does: python scripts/runs.py sync --state %s"
 )
@@ -94,7 +98,7 @@ class TrackedRun:
             if fingerprint:
                 earlier = earlier_run(self._client, self._experiment_id, fingerprint, config.run.if_exists, state)
             if earlier and earlier.info.status == "FINISHED":
-                self._note_reuse(earlier)
+                note_reuse(earlier.info.run_id, earlier.data.tags, part_in_study(self._config))
                 return Finished(earlier.info.run_id, earlier.data.tags["study"], earlier.data.metrics)
             journal = Journal(state / (earlier.info.run_id if earlier else self._new_run(config, fingerprint, state)))
             try:
@@ -108,7 +112,7 @@ class TrackedRun:
         self._log.write_to(journal.artifacts / RUN_LOG)
         if earlier:
             log.info("resumes run %s, which is %s", journal.run_id, earlier.info.status)
-            tracker.resume(**_part_in_study(self._config))
+            tracker.resume(**part_in_study(self._config))
         if not journal.has("params"):
             self._log_config(tracker, config)
         return tracker
@@ -142,17 +146,6 @@ class TrackedRun:
         else:
             remove_finished(tracker.journal)
 
-    def _note_reuse(self, run: Run) -> None:
-        """Adds the configuration to those that the run is the result of, and the study to those that count it."""
-        tags, asked = run.data.tags, _part_in_study(self._config)
-        known = tags.get(CONFIG_SHA256, "").split()
-        if asked[CONFIG_SHA256] not in known:  # its data may lie elsewhere by now
-            self._client.set_tag(run.info.run_id, CONFIG_SHA256, " ".join([*known[-MOST_NOTED:], asked[CONFIG_SHA256]]))
-        part = {name: asked[name] for name in PART}
-        others = json.loads(tags.get(ALSO_IN, "[]"))
-        if part["study"] != NONE and part not in [{name: tags.get(name, NONE) for name in PART}, *others]:
-            self._client.set_tag(run.info.run_id, ALSO_IN, json.dumps([*others[-MOST_NOTED:], part]))
-
     def _tell_directly(self, run_id: str, status: str, error: BaseException) -> None:
         with suppress(MlflowException):
             self._client.set_tag(run_id, FAILURE, type(error).__name__)
@@ -161,7 +154,7 @@ class TrackedRun:
 
     def _new_run(self, config: RunConfig, fingerprint: str | None, state: Path) -> str:
         name = config.run.name or f"{config.strategy.name}-{config.dataset.name}-seed{config.seed}"
-        tags = _tags(config) | _part_in_study(self._config) | {PLACE: place(state), HEARTBEAT: str(now())}
+        tags = _tags(config) | part_in_study(self._config) | {PLACE: place(state), HEARTBEAT: str(now())}
         tags |= {FINGERPRINT: fingerprint} if fingerprint else {}
         run = self._client.create_run(self._experiment_id, run_name=name, tags=resolve_tags(tags))
         return str(run.info.run_id)
@@ -246,13 +239,3 @@ def _tags(config: RunConfig) -> dict[str, str]:
     if isinstance(config.weights, RunWeights):
         tags["weights_run_id"] = config.weights.run_id
     return tags | code_tags()
-
-
-def _part_in_study(config: RunConfig) -> dict[str, str]:
-    """Of the configuration as it was composed: the same whatever machine settles it."""
-    return {
-        "study": config.run.study or NONE,
-        "arm": config.run.arm or NONE,
-        "baseline": config.run.baseline or NONE,
-        CONFIG_SHA256: config_sha256(config),
-    }

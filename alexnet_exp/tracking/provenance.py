@@ -9,9 +9,9 @@ from pathlib import Path
 import mlflow
 
 import alexnet_exp
+from alexnet_exp.tracking.identity import NONE
 from alexnet_exp.tracking.query import read_yaml
 
-NONE = "none"  # the value of a tag that has none: MLflow filters by tags that are there
 CONFIG, OVERRIDES, PACKAGES = "config/config.yaml", "config/overrides.yaml", "config/packages.yaml"  # artifacts
 TAGS = ("code_sha256", "dataset_sha256", "weights_sha256")
 
