@@ -84,7 +84,7 @@ def write_report(experiment_id: str, question: Question, arms: Arms, comparison:
         f"baseline {comparison.baseline}"
     )
     evidence = _evidence(experiment_id, arms, comparison)
-    drawn = drawings(comparison, evidence)
+    drawn = drawings(comparison, arms, evidence)
     page = html_report(comparison, arms, evidence, drawn, name, subtitle)
     tags = {"metric": comparison.metric, "baseline": comparison.baseline, "group_by": arms.by}
     tags |= {"study": question.study} if question.study else {}

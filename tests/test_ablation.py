@@ -74,7 +74,7 @@ def test_an_estimate_prefers_runs_of_the_arm(study: Study, store: str) -> None:
     assert rough.megabytes == pytest.approx(2.3, abs=0.2)  # 194,000 parameters, figures and code
     finish(experiment_id, "another experiment")
     alike = runs_alike(experiment_id, study)
-    assert estimate(arm.config, finished_jobs(study, alike), alike).seconds == 15  # 12 epochs, not 24
+    assert estimate(arm.config, finished_jobs(study, alike), alike).seconds == 10  # 8 epochs, not 24
     finish(experiment_id, arm.jobs[0])
     alike = runs_alike(experiment_id, study)
     known = estimate(arm.config, finished_jobs(study, alike), alike)

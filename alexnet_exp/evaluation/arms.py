@@ -89,6 +89,14 @@ def config_differences(arms: Arms) -> pd.DataFrame:
     return cells.rename(columns=lambda name: name.removeprefix(PARAMS)).rename_axis(index=None).T
 
 
+def by_images(arms: Arms) -> pd.DataFrame:
+    """`strategy`, `images` a class to learn from, and `value` of the runs whose data was limited; may be empty."""
+    columns = {"tags.strategy": "strategy", "params.dataset.limit_per_class": "images", "value": "value"}
+    found = arms.runs.reindex(columns=list(columns)).rename(columns=columns)
+    found["images"] = pd.to_numeric(found["images"], errors="coerce")
+    return found.dropna().astype({"images": int})
+
+
 def listed(names: Iterable[object], most: int = LISTED) -> str:
     """Names in one line, the first `most` of them."""
     words = [str(name) for name in names]

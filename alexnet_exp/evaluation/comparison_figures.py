@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from alexnet_exp.evaluation.compare import BETTER, WORSE, Comparison
 from alexnet_exp.evaluation.figures.curves import LOG_FROM, logarithmic
-from alexnet_exp.evaluation.figures.style import GREY, PALETTE, shortened, styled
+from alexnet_exp.evaluation.figures.style import GREY, PALETTE, colors_of, shortened, styled
 from alexnet_exp.evaluation.tables import number, probability
 
 MOST_ARMS = len(PALETTE)  # in one figure
@@ -72,6 +72,29 @@ def bands(curves: pd.DataFrame, colors: Mapping[str, str]) -> Figure:
             logarithmic(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 4))
+    return figure
+
+
+@styled
+def learning_curves(runs: pd.DataFrame, metric: str) -> Figure:
+    """The metric over the images a class to learn from, a line for each strategy: mean, and lowest to highest run.
+
+    Args:
+      runs: `strategy`, `images` (a class) and `value`, a row for each.
+      metric: that `value` holds.
+    """
+    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for strategy, color in colors_of(sorted(set(runs["strategy"]))).items():
+        spread = runs[runs["strategy"] == strategy].groupby("images")["value"].agg(["mean", "min", "max"])
+        axes.fill_between(spread.index, spread["min"], spread["max"], color=color, alpha=0.15, linewidth=0)
+        axes.plot(spread.index, spread["mean"], color=color, marker="o", label=strategy)
+    sizes = sorted(set(runs["images"]))
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.set(xlabel="images a class to learn from", ylabel=metric)
+    axes.legend()
     return figure
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from alexnet_exp.evaluation import comparison_figures as figures
-from alexnet_exp.evaluation.arms import Arms, config_differences, listed
+from alexnet_exp.evaluation.arms import Arms, by_images, config_differences, listed
 from alexnet_exp.evaluation.compare import BETTER, WORSE, Comparison
 from alexnet_exp.evaluation.examples import missed_by_all, summed_confusion
 from alexnet_exp.evaluation.figures.style import colors_of
@@ -23,6 +23,7 @@ STYLE = Path(__file__).with_name("report.css")
 MOST_EXAMPLES = 24
 MOST_RUNS = 300  # in the list at the end
 MOST_EFFECTS = 60  # arms in one forest plot or table of parameters
+FEWEST_SIZES = 3  # of the data to learn from, in a curve over them
 IS_TEXT = (True, False, False, False)  # of the columns in the list of runs
 
 
@@ -49,11 +50,13 @@ class Evidence:
     addresses: Mapping[str, str]
 
 
-def drawings(comparison: Comparison, evidence: Evidence) -> dict[str, str]:
-    """The figures of the page that stand alone, as SVG: `effects` and `curves`, where there are any."""
+def drawings(comparison: Comparison, arms: Arms, evidence: Evidence) -> dict[str, str]:
+    """The figures of the page that stand alone, as SVG: `effects`, `learning_curves`, `curves`, where there are any."""
     drawn = {}
     if not (shown := _effects_shown(comparison)).empty:
         drawn["effects"] = _svg(figures.forest(comparison, shown, colors_of(evidence.arms)))
+    if (sized := by_images(arms))["images"].nunique() >= FEWEST_SIZES:
+        drawn["learning_curves"] = _svg(figures.learning_curves(sized, arms.metric))
     if not evidence.curves.empty:
         drawn["curves"] = _svg(figures.bands(evidence.curves, colors_of(evidence.arms)))
     return drawn
@@ -62,7 +65,7 @@ def drawings(comparison: Comparison, evidence: Evidence) -> dict[str, str]:
 def html_report(
     comparison: Comparison, arms: Arms, evidence: Evidence, drawn: Mapping[str, str], title: str, subtitle: str
 ) -> str:
-    """The page: verdict, tables, effects, curves, differing parameters, confusion, hard examples, runs.
+    """The page: verdict, tables, effects, learning curves, parameters that differ, curves, confusion, examples, runs.
 
     Args:
       comparison: of the arms.
@@ -78,6 +81,7 @@ def html_report(
     sections = [
         _section("Result", _summary(comparison) + _tables(comparison) + _notes(comparison)),
         _section("Effects", _effects(comparison, drawn)),
+        _section("Images to learn from", _learning_curves(drawn)),
         _section("What differs", _differences(arms)),
         _section("Curves", _curves(evidence, read, drawn)),
         _section("Confusion", _confusions(evidence, read)),
@@ -154,6 +158,14 @@ def _effects(comparison: Comparison, drawn: Mapping[str, str]) -> str:
 
 def _effects_shown(comparison: Comparison) -> pd.DataFrame:
     return comparison.effects[comparison.effects["difference"].notna()].head(MOST_EFFECTS)
+
+
+def _learning_curves(drawn: Mapping[str, str]) -> str:
+    if "learning_curves" not in drawn:
+        return ""
+    text = "Lines are means over the runs, bands reach from the lowest to the highest run."
+    figure = _figure(drawn["learning_curves"], "each strategy over the images a class to learn from")
+    return f"<p class=soft>{text}</p>{figure}"
 
 
 def _differences(arms: Arms) -> str:

@@ -99,7 +99,7 @@ def test_every_option_composes_and_its_science_is_in_the_fingerprint(
             ["strategy=features_svm", "evaluation.test_each_epoch=true"],
             ["evaluation.test_each_epoch: expected false for features_svm", "Received: True"],
         ),
-        (["schedule.warmup_epochs=12"], ["schedule.warmup_epochs", "fewer than training.epochs, 12"]),
+        (["schedule.warmup_epochs=8"], ["schedule.warmup_epochs", "fewer than training.epochs, 8"]),
         (["model.norm.lrn.size=4"], ["model.norm.lrn.size", "odd", "Received: 4"]),
         (
             ["strategy=finetune", "weights=run", "weights.run_id=a", "model=alexnet_cifar", "weights.fresh=[head,fc8]"],

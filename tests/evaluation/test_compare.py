@@ -10,9 +10,11 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from alexnet_exp.errors import UserError
-from alexnet_exp.evaluation.arms import Arms, config_differences, sort_into_arms
+from alexnet_exp.evaluation.arms import Arms, by_images, config_differences, sort_into_arms
 from alexnet_exp.evaluation.compare import Comparison, compare, of_single_runs
+from alexnet_exp.evaluation.comparison_figures import learning_curves
 from alexnet_exp.evaluation.examples import missed_by_all, summed_confusion
+from alexnet_exp.evaluation.figures.style import STRATEGIES
 from alexnet_exp.evaluation.paired import over_examples, over_seeds
 from alexnet_exp.evaluation.tables import csv, latex, markdown
 
@@ -262,3 +264,17 @@ def test_names_are_escaped() -> None:
     assert any(line.startswith(r"| a\_b & 50% \| {x}\\y | 3 |") for line in lines)
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines[2:6]}) == 1  # as many cells in every row
     assert csv(comparison).startswith("arm,n,mean,std,low,high,best,seconds,baseline,pairs,difference,difference_low,")
+
+
+def test_runs_on_limited_data_become_a_curve_for_each_strategy() -> None:
+    runs = found({"small": [0.6, 0.7], "large": [0.8, 0.9], "all": [0.9, 0.9]})
+    limits = runs["tags.arm"].map({"small": "10", "large": "300", "all": "None"})
+    runs = runs.assign(**{"params.dataset.limit_per_class": limits, "tags.strategy": "finetune"})
+    sized = by_images(arms_of(runs))
+    assert sorted(sized["images"]) == [10, 10, 300, 300]
+    (line,) = learning_curves(sized, ACCURACY).axes[0].lines
+    assert list(line.get_xdata()) == [10, 300]
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), [0.65, 0.85])
+    assert line.get_label() == "finetune"
+    assert line.get_color() == STRATEGIES["finetune"]
+    assert by_images(arms_of(runs[limits == "None"])).empty
