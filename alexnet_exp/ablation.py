@@ -44,7 +44,7 @@ def count_in_study(study: Study, runs: pd.DataFrame) -> None:
     for run in runs.to_dict("records"):
         tags = {str(key).removeprefix("tags."): value for key, value in run.items() if isinstance(value, str)}
         for job in arms.keys() & tags.get(CONFIG_SHA256, "").split():
-            note_reuse(run["run_id"], tags, part_in_study(arms[job].config) | {CONFIG_SHA256: job})
+            tags |= note_reuse(run["run_id"], tags, part_in_study(arms[job].config) | {CONFIG_SHA256: job})
 
 
 def unfinished_jobs(study: Study, finished: pd.DataFrame) -> list[Job]:

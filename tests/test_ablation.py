@@ -16,7 +16,7 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from alexnet_exp.ablation import at_once, command_lines, finished_jobs, runs_alike, unfinished_jobs
+from alexnet_exp.ablation import at_once, command_lines, count_in_study, finished_jobs, runs_alike, unfinished_jobs
 from alexnet_exp.config.study import Study, compose_study
 from alexnet_exp.estimate import estimate
 from alexnet_exp.tracking import query
@@ -119,6 +119,15 @@ def test_a_finished_study_is_compared_without_a_job(
     assert "9 to run" in capsys.readouterr().out
     assert ablate(monkeypatch, *words, "--dry-run", "--arms", "none", "after_pooling", "run.if_exists=rerun") == 0
     assert "6 to run" in capsys.readouterr().out
+
+
+def test_a_run_counts_for_every_job_that_it_is_the_result_of(study: Study, store: str) -> None:
+    experiment_id = open_store(store, "alexnet")
+    first, second, _ = study.arms
+    finish(experiment_id, f"{first.jobs[0]} {second.jobs[0]}", study="other")
+    count_in_study(study, runs_alike(experiment_id, study))
+    counted = query.find_study(experiment_id, "lrn")
+    assert sorted(counted["tags.arm"]) == sorted(str(arm.config.run.arm) for arm in (first, second))
 
 
 @pytest.mark.parametrize(

@@ -56,20 +56,27 @@ def part_in_study(config: RunConfig) -> dict[str, str]:
     return part | {CONFIG_SHA256: config_sha256(config)}
 
 
-def note_reuse(run_id: str, tags: Mapping[str, str], asked: Mapping[str, str]) -> None:
+def note_reuse(run_id: str, tags: Mapping[str, str], asked: Mapping[str, str]) -> dict[str, str]:
     """Adds a configuration to those that a finished run is the result of, and its study to those that count the run.
 
     Args:
       tags: of the run.
       asked: `part_in_study` of the job that takes the run for its own.
+
+    Returns:
+      The tags that are new.
     """
-    client, known = MlflowClient(), tags.get(CONFIG_SHA256, "").split()
+    new = {}
+    known = tags.get(CONFIG_SHA256, "").split()
     if asked[CONFIG_SHA256] not in known:  # its data may lie elsewhere by now
-        client.set_tag(run_id, CONFIG_SHA256, " ".join([*known[-MOST_NOTED:], asked[CONFIG_SHA256]]))
+        new[CONFIG_SHA256] = " ".join([*known[-MOST_NOTED:], asked[CONFIG_SHA256]])
     part = {name: asked[name] for name in PART}
     others = json.loads(tags.get(ALSO_IN, "[]"))
     if part["study"] != NONE and part not in [{name: tags.get(name, NONE) for name in PART}, *others]:
-        client.set_tag(run_id, ALSO_IN, json.dumps([*others[-MOST_NOTED:], part]))
+        new[ALSO_IN] = json.dumps([*others[-MOST_NOTED:], part])
+    for name, value in new.items():
+        MlflowClient().set_tag(run_id, name, value)
+    return new
 
 
 def is_live(run: Run, state: Path) -> bool:

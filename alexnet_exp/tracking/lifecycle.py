@@ -22,14 +22,7 @@ from alexnet_exp.config.fingerprint import flatten, science
 from alexnet_exp.config.schema import RunWeights
 from alexnet_exp.errors import RunIsLive, TrackingError, TrainingDiverged
 from alexnet_exp.tracking.delivery import ERROR, FAILURE, HEARTBEAT, remove_finished
-from alexnet_exp.tracking.identity import (
-    FINGERPRINT,
-    PLACE,
-    earlier_run,
-    note_reuse,
-    part_in_study,
-    place,
-)
+from alexnet_exp.tracking.identity import FINGERPRINT, PLACE, earlier_run, note_reuse, part_in_study, place
 from alexnet_exp.tracking.journal import Journal, now
 from alexnet_exp.tracking.note import NOTE, note
 from alexnet_exp.tracking.provenance import CONFIG, OVERRIDES, PACKAGES, code_tags, packages
