@@ -53,6 +53,7 @@ SMALLER = {  # in commands
     "n_trials=50": "n_trials=2",
     "training.epochs=40": "training.epochs=1",
     "training.epochs=10": "training.epochs=1",
+    "training.epochs=12": "training.epochs=1",
     "training.batch_size=512": "training.batch_size=8",
     "--train 100 --val 50": "--train 10 --val 5",
     "ablate.py batchnorm": "ablate.py batchnorm --arms none lrn",
