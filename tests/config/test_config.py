@@ -174,7 +174,7 @@ def test_output_sizes_of_the_2012_network() -> None:
     ("file", "before", "after", "changes"),
     [
         ("config.yaml", "seed: 0", "seed: 1", True),
-        ("config.yaml", "epochs: 12", "epochs: 13", True),
+        ("config.yaml", "epochs: 8", "epochs: 9", True),
         ("config.yaml", "restore_best: false", "restore_best: true", True),
         ("config.yaml", "- optimizer: adam", "- optimizer: adamw", True),
         ("model/alexnet_small.yaml", "{fc6: 0.25", "{fc6: 0.26", True),
