@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from alexnet_exp.config.study import Study
+from alexnet_exp.config.study import Arm, Study
 from alexnet_exp.tracking.identity import CONFIG_SHA256, note_reuse, part_in_study
 from alexnet_exp.tracking.query import FINISHED, find_runs, run_filter
 
@@ -30,7 +30,7 @@ def finished_jobs(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """
     if CONFIG not in runs:
         return runs.head(0).assign(job="")
-    arms = {job: arm for arm in study.arms for job in arm.jobs.values()}
+    arms = _arms_by_job(study)
     found = runs.assign(job=runs[CONFIG].str.split()).explode("job")
     found = found[found["job"].isin(arms)]
     settings = [arms[job].config.run for job in found["job"]]
@@ -40,11 +40,11 @@ def finished_jobs(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
 
 def count_in_study(study: Study, runs: pd.DataFrame) -> None:
     """Notes on finished runs of other studies that they are jobs of this one: `compare.py` counts them in it, too."""
-    arms = {job: arm for arm in study.arms for job in arm.jobs.values()}
+    arms = _arms_by_job(study)
     for run in runs.to_dict("records"):
         tags = {str(key).removeprefix("tags."): value for key, value in run.items() if isinstance(value, str)}
         for job in arms.keys() & tags.get(CONFIG_SHA256, "").split():
-            tags |= note_reuse(run["run_id"], tags, part_in_study(arms[job].config) | {CONFIG_SHA256: job})
+            tags |= note_reuse(run["run_id"], tags, part_in_study(arms[job].config), job)
 
 
 def unfinished_jobs(study: Study, finished: pd.DataFrame) -> list[Job]:
@@ -82,3 +82,7 @@ def at_once(jobs: int, overrides: list[str]) -> list[str]:
     if jobs == 1 or any(override.startswith("hydra/launcher=") for override in overrides):
         return []
     return ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
+
+
+def _arms_by_job(study: Study) -> dict[str, Arm]:
+    return {job: arm for arm in study.arms for job in arm.jobs.values()}

@@ -119,7 +119,7 @@ def show_plan(study: Study, todo: list[Job], finished: pd.DataFrame, alike: pd.D
 
 
 def run_jobs(study: Study, todo: list[Job], launcher: list[str]) -> None:
-    """Through Hydra, in this process: a signal reaches the jobs that run, and TensorFlow is imported once for all."""
+    """Through Hydra; without a launcher in this process: a signal reaches the job, and TensorFlow is imported once."""
     kept = sys.argv
     try:
         for arguments in command_lines(study, todo):

@@ -63,9 +63,7 @@ def bands(curves: pd.DataFrame, colors: Mapping[str, str]) -> Figure:
         for arm in [arm for arm in arms if arm in colors]:
             color = colors[arm]
             spread = shown[shown["arm"] == arm].groupby("step")["value"].agg(["mean", "min", "max"])
-            epochs = spread.index + 1
-            axes.fill_between(epochs, spread["min"], spread["max"], color=color, alpha=0.15, linewidth=0)
-            axes.plot(epochs, spread["mean"], color=color, marker=".", label=shortened(arm, 50))
+            _band(axes, spread.set_axis(spread.index + 1), color, ".", shortened(arm, 50))
         low, high = shown["value"].min(), shown["value"].max()
         axes.set(xlabel="epoch", title=metric)
         if low > 0 and high / low > LOG_FROM:
@@ -87,8 +85,7 @@ def learning_curves(runs: pd.DataFrame, metric: str) -> Figure:
     axes = figure.subplots()
     for strategy, color in colors_of(sorted(set(runs["strategy"]))).items():
         spread = runs[runs["strategy"] == strategy].groupby("images")["value"].agg(["mean", "min", "max"])
-        axes.fill_between(spread.index, spread["min"], spread["max"], color=color, alpha=0.15, linewidth=0)
-        axes.plot(spread.index, spread["mean"], color=color, marker="o", label=strategy)
+        _band(axes, spread, color, "o", strategy)
     sizes = sorted(set(runs["images"]))
     axes.set_xscale("log")
     axes.set_xticks(sizes, [str(size) for size in sizes])
@@ -112,6 +109,12 @@ def confusion(matrix: np.ndarray, class_names: list[str], title: str) -> Figure:
     _draw_confusion(axes, matrix, [shortened(name, 14) for name in class_names])
     axes.set_title(shortened(title, 44), fontsize=11)
     return figure
+
+
+def _band(axes: Axes, spread: pd.DataFrame, color: str, marker: str, label: str) -> None:
+    """`mean` as a line over the index, in a band from `min` to `max`."""
+    axes.fill_between(spread.index, spread["min"], spread["max"], color=color, alpha=0.15, linewidth=0)
+    axes.plot(spread.index, spread["mean"], color=color, marker=marker, label=label)
 
 
 def _draw_confusion(axes: Axes, matrix: np.ndarray, names: list[str]) -> None:

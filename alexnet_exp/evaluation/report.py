@@ -24,6 +24,7 @@ MOST_EXAMPLES = 24
 MOST_RUNS = 300  # in the list at the end
 MOST_EFFECTS = 60  # arms in one forest plot or table of parameters
 FEWEST_SIZES = 3  # of the data to learn from, in a curve over them
+BANDS = "Lines are means over the runs, bands reach from the lowest to the highest run."
 IS_TEXT = (True, False, False, False)  # of the columns in the list of runs
 
 
@@ -163,9 +164,8 @@ def _effects_shown(comparison: Comparison) -> pd.DataFrame:
 def _learning_curves(drawn: Mapping[str, str]) -> str:
     if "learning_curves" not in drawn:
         return ""
-    text = "Lines are means over the runs, bands reach from the lowest to the highest run."
     figure = _figure(drawn["learning_curves"], "each strategy over the images a class to learn from")
-    return f"<p class=soft>{text}</p>{figure}"
+    return f"<p class=soft>{BANDS}</p>{figure}"
 
 
 def _differences(arms: Arms) -> str:
@@ -184,7 +184,7 @@ def _differences(arms: Arms) -> str:
 def _curves(evidence: Evidence, read: str, drawn: Mapping[str, str]) -> str:
     if "curves" not in drawn:
         return ""
-    text = f"{read} Lines are means over the runs, bands reach from the lowest to the highest run."
+    text = f"{read} {BANDS}"
     if without := [arm for arm in evidence.arms if arm not in set(evidence.curves["arm"])]:
         text += f" Without epochs: {listed(without)}."
     return f"<p class=soft>{escape(text)}</p>{_figure(drawn['curves'], 'curves of each arm over the epochs')}"

@@ -9,7 +9,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from alexnet_exp.config import RunConfig
-from alexnet_exp.config.fingerprint import config_sha256
 from alexnet_exp.errors import RunIsLive
 from alexnet_exp.tracking.delivery import HEARTBEAT, HEARTBEAT_SECONDS, deliver, remove_finished
 from alexnet_exp.tracking.journal import Journal, now
@@ -51,26 +50,25 @@ def earlier_run(client: MlflowClient, experiment_id: str, fingerprint: str, if_e
 
 
 def part_in_study(config: RunConfig) -> dict[str, str]:
-    """The tags PART and CONFIG_SHA256 of a job, by its configuration as composed: whatever machine settles the rest."""
-    part = {name: getattr(config.run, name) or NONE for name in PART}
-    return part | {CONFIG_SHA256: config_sha256(config)}
+    """The tags PART of a job."""
+    return {name: getattr(config.run, name) or NONE for name in PART}
 
 
-def note_reuse(run_id: str, tags: Mapping[str, str], asked: Mapping[str, str]) -> dict[str, str]:
+def note_reuse(run_id: str, tags: Mapping[str, str], part: dict[str, str], job: str) -> dict[str, str]:
     """Adds a configuration to those that a finished run is the result of, and its study to those that count the run.
 
     Args:
       tags: of the run.
-      asked: `part_in_study` of the job that takes the run for its own.
+      part: `part_in_study` of the job that takes the run for its own.
+      job: its `config_sha256`.
 
     Returns:
       The tags that are new.
     """
     new = {}
     known = tags.get(CONFIG_SHA256, "").split()
-    if asked[CONFIG_SHA256] not in known:  # its data may lie elsewhere by now
-        new[CONFIG_SHA256] = " ".join([*known[-MOST_NOTED:], asked[CONFIG_SHA256]])
-    part = {name: asked[name] for name in PART}
+    if job not in known:  # its data may lie elsewhere by now
+        new[CONFIG_SHA256] = " ".join([*known[-MOST_NOTED:], job])
     others = json.loads(tags.get(ALSO_IN, "[]"))
     if part["study"] != NONE and part not in [{name: tags.get(name, NONE) for name in PART}, *others]:
         new[ALSO_IN] = json.dumps([*others[-MOST_NOTED:], part])

@@ -18,11 +18,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
 from alexnet_exp.config import RunConfig, to_dict
-from alexnet_exp.config.fingerprint import flatten, science
+from alexnet_exp.config.fingerprint import config_sha256, flatten, science
 from alexnet_exp.config.schema import RunWeights
 from alexnet_exp.errors import RunIsLive, TrackingError, TrainingDiverged
 from alexnet_exp.tracking.delivery import ERROR, FAILURE, HEARTBEAT, remove_finished
-from alexnet_exp.tracking.identity import FINGERPRINT, PLACE, earlier_run, note_reuse, part_in_study, place
+from alexnet_exp.tracking.identity import (
+    CONFIG_SHA256,
+    FINGERPRINT,
+    PLACE,
+    earlier_run,
+    note_reuse,
+    part_in_study,
+    place,
+)
 from alexnet_exp.tracking.journal import Journal, now
 from alexnet_exp.tracking.note import NOTE, note
 from alexnet_exp.tracking.provenance import CONFIG, OVERRIDES, PACKAGES, code_tags, packages
@@ -91,7 +99,8 @@ class TrackedRun:
             if fingerprint:
                 earlier = earlier_run(self._client, self._experiment_id, fingerprint, config.run.if_exists, state)
             if earlier and earlier.info.status == "FINISHED":
-                note_reuse(earlier.info.run_id, earlier.data.tags, part_in_study(self._config))
+                job = config_sha256(self._config)
+                note_reuse(earlier.info.run_id, earlier.data.tags, part_in_study(self._config), job)
                 return Finished(earlier.info.run_id, earlier.data.tags["study"], earlier.data.metrics)
             journal = Journal(state / (earlier.info.run_id if earlier else self._new_run(config, fingerprint, state)))
             try:
@@ -105,7 +114,7 @@ class TrackedRun:
         self._log.write_to(journal.artifacts / RUN_LOG)
         if earlier:
             log.info("resumes run %s, which is %s", journal.run_id, earlier.info.status)
-            tracker.resume(**part_in_study(self._config))
+            tracker.resume(**self._place_in_study())
         if not journal.has("params"):
             self._log_config(tracker, config)
         return tracker
@@ -139,6 +148,10 @@ class TrackedRun:
         else:
             remove_finished(tracker.journal)
 
+    def _place_in_study(self) -> dict[str, str]:
+        """Of the configuration as it was composed: the same whatever machine settles it."""
+        return part_in_study(self._config) | {CONFIG_SHA256: config_sha256(self._config)}
+
     def _tell_directly(self, run_id: str, status: str, error: BaseException) -> None:
         with suppress(MlflowException):
             self._client.set_tag(run_id, FAILURE, type(error).__name__)
@@ -147,7 +160,7 @@ class TrackedRun:
 
     def _new_run(self, config: RunConfig, fingerprint: str | None, state: Path) -> str:
         name = config.run.name or f"{config.strategy.name}-{config.dataset.name}-seed{config.seed}"
-        tags = _tags(config) | part_in_study(self._config) | {PLACE: place(state), HEARTBEAT: str(now())}
+        tags = _tags(config) | self._place_in_study() | {PLACE: place(state), HEARTBEAT: str(now())}
         tags |= {FINGERPRINT: fingerprint} if fingerprint else {}
         run = self._client.create_run(self._experiment_id, run_name=name, tags=resolve_tags(tags))
         return str(run.info.run_id)
