@@ -1,6 +1,7 @@
 """Runs the reference systems and writes what they gave beside what was claimed: python scripts/reproduce.py [--quick]
 
-What is finished already, with the configuration of today, is not run again; the table is written from MLflow.
+What is finished already, with the configuration of today, is not run again; the table is written from MLflow, and from
+the runs of other machines that are kept beside it.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from alexnet_exp.errors import ConfigError, UserError
 from alexnet_exp.tracking.store import open_store
 from reproduction.claims import ARMS, CLAIMS, Claim
 from reproduction.figure import courses
-from reproduction.store import Plan, causes, finished_runs, parameters, plan
+from reproduction.store import Plan, causes, finished_runs, parameters, plan, read_kept, write_kept
 from reproduction.table import duration, facts, markdown, row
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
@@ -61,15 +62,23 @@ def reproduce(arguments: argparse.Namespace) -> int:
     check(wanted)
     tracking = compose_config([]).tracking
     experiment_id = open_store(tracking.uri, tracking.experiment)
-    runs = finished_runs(experiment_id, list(plans.values()))
+    kept = runs_file(output)
+    runs = finished_runs(experiment_id, list(plans.values()), read_kept(kept))
     left = [replace(one, values=[value for value in one.values if value not in runs[one.name].index]) for one in wanted]
     commands = [[*one.command, f"run.study={study}", f"run.arm={one.name}"] for one in left if one.values]
     if arguments.dry_run:
         print("\n".join(f"alexnet-exp {shlex.join(command)}" for command in commands) or "all runs are finished")
         return 0
     failures = sum(alexnet_exp(command) for command in commands)
-    write(output, quick, plans, finished_runs(experiment_id, list(plans.values())), causes(experiment_id, study))
+    runs = finished_runs(experiment_id, list(plans.values()), read_kept(kept))
+    write_kept(kept, runs)
+    write(output, quick, plans, runs, causes(experiment_id, study))
     return int(failures > 0)
+
+
+def runs_file(output: Path) -> Path:
+    """Where the runs of a table are kept: `reproduction/runs.jsonl` beside `reproduction.md`."""
+    return output.with_suffix("") / "runs.jsonl"
 
 
 def chosen(names: Sequence[str]) -> list[str]:

@@ -41,10 +41,10 @@ def record(store: str, reproduce: ModuleType) -> Record:
 
 def finished(reproduce: ModuleType, *overrides: str) -> dict[int, str]:
     """The ids of the runs that count for a configuration, by seed."""
-    from reproduction.store import Plan, finished_runs
+    from reproduction.store import Plan, finished_runs, read_kept
 
-    runs = finished_runs("0", [Plan("arm", "seed", overrides, range(2))])["arm"]
-    return runs["run_id"].to_dict() if len(runs) else {}
+    runs = finished_runs("0", [Plan("arm", "seed", overrides, range(2))], read_kept(Path("none")))["arm"]
+    return runs["run_id"].to_dict()
 
 
 def test_a_run_counts_while_the_configuration_is_what_it_was(reproduce: ModuleType, record: Record) -> None:
@@ -112,17 +112,42 @@ def test_epochs_to_the_target_are_interpolated(
 ) -> None:
     from reproduction.claims import crossing
 
-    assert crossing(pd.Series(course)) == pytest.approx(epochs or float("nan"), nan_ok=True)
+    assert crossing(course) == pytest.approx(epochs or float("nan"), nan_ok=True)
 
 
-def test_the_ratio_of_epochs_comes_from_the_curves(reproduce: ModuleType, record: Record) -> None:
-    fast, slow = record([]), record([])
-    for run_id, course in ((fast, [0.5, 1.0]), (slow, [0.25, 0.5, 0.5, 0.75])):
-        for step, value in enumerate(course):
-            mlflow.MlflowClient().log_metric(run_id, "train/accuracy", value, step=step)
-    runs = {name: accuracies(0.5).assign(run_id=run_id) for name, run_id in (("fast", fast), ("slow", slow))}
+def test_the_ratio_of_epochs_comes_from_the_courses(reproduce: ModuleType) -> None:
+    courses = {"fast": [0.5, 1.0], "slow": [0.25, 0.5, 0.5, 0.75]}
+    runs = {name: accuracies(0.5).assign(**{"course.train/accuracy": [course]}) for name, course in courses.items()}
     row = cells(reproduce, runs, "epochs_ratio", 6.0)
     assert row["measured"] == f"{4 / 1.5:.3f}"
+
+
+def test_runs_count_without_the_store_they_were_made_in(
+    reproduce: ModuleType, record: Record, store: str, tmp_path: Path
+) -> None:
+    from reproduction.store import Plan, finished_runs, read_kept, write_kept
+
+    client = mlflow.MlflowClient()
+    run_id = record(["seed=0", "training.epochs=3"])
+    for step, value in enumerate((0.5, 0.7, 0.8)):
+        client.log_metric(run_id, "train/accuracy", value, step=step)
+    plans = [Plan("arm", "seed", ("training.epochs=3",), range(3))]
+    kept = tmp_path / "page" / "runs.jsonl"
+    first = finished_runs("0", plans, read_kept(kept))
+    write_kept(kept, first)
+
+    client.delete_run(run_id)
+    again = finished_runs("0", plans, read_kept(kept))
+    assert again["arm"].at[0, "run_id"] == run_id
+    assert again["arm"].at[0, "course.train/accuracy"] == [0.5, 0.7, 0.8]
+    other = record(["seed=1", "training.epochs=3"])
+    write_kept(kept, finished_runs("0", plans, read_kept(kept)))
+    assert list(read_kept(kept)["run_id"]) == [run_id, other]
+    assert finished_runs("0", [Plan("arm", "seed", ("training.epochs=4",), range(3))], read_kept(kept))["arm"].empty
+
+    repeated = record(["seed=0", "training.epochs=3"])
+    write_kept(kept, finished_runs("0", plans, read_kept(kept)))
+    assert list(read_kept(kept)["run_id"]) == [other, repeated]
 
 
 def test_every_row_has_a_recipe_and_every_recipe_a_row(reproduce: ModuleType) -> None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from alexnet_exp.tracking.query import read_curves
-
 TARGET = 0.75  # training accuracy that epochs are counted to
 HOURS = "one run, it takes more than half an hour"
 
@@ -68,16 +66,14 @@ def epochs_ratio(runs: pd.DataFrame, others: pd.DataFrame) -> pd.Series:
 
 
 def epochs_to_target(runs: pd.DataFrame) -> pd.Series:
-    curves = read_curves(runs["run_id"], ["train/accuracy"])
-    return runs["run_id"].map({run_id: crossing(course["value"]) for run_id, course in curves.groupby("run_id")})
+    return runs["course.train/accuracy"].map(crossing).astype(float)
 
 
-def crossing(course: pd.Series) -> float:
+def crossing(course: list[float]) -> float:
     """After how many epochs a course reaches the target, between two of them by a straight line; NaN for never."""
-    values = course.tolist()
-    for epoch, value in enumerate(values, start=1):
+    for epoch, value in enumerate(course, start=1):
         if value >= TARGET:
-            before = values[epoch - 2] if epoch > 1 else 0.0
+            before = course[epoch - 2] if epoch > 1 else 0.0
             return epoch - 1 + (TARGET - before) / (value - before)
     return float("nan")
 

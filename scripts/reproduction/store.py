@@ -1,21 +1,35 @@
-"""The runs of an arm in MLflow: what counts as done, and what is still to run."""
+"""The runs of an arm, in MLflow or kept beside the table: what counts as done, and what is still to run."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.fingerprint import flatten, science
 from alexnet_exp.errors import ConfigError
-from alexnet_exp.evaluation.arms import PARAMS
-from alexnet_exp.tracking.query import FINISHED, find_runs, run_filter
+from alexnet_exp.evaluation.arms import METRICS, PARAMS
+from alexnet_exp.tracking.query import FINISHED, find_runs, read_curves, run_filter
 from alexnet_exp.tracking.tracker import VALUE_LENGTH
 from reproduction.claims import Arm
 
 LONGEST_CAUSE = 200  # characters
 AUTO = "auto"
+COURSE = "course."  # columns of runs: the values of a metric after each epoch
+COURSES = ("train/accuracy", "val/accuracy", "test/accuracy")
+KEPT = (
+    "run_id",
+    "start_time",
+    "tags.fingerprint",
+    "tags.git_commit",
+    PARAMS,
+    METRICS,
+    COURSE,
+)  # columns, or their beginnings
 
 
 @dataclass(frozen=True)
@@ -39,15 +53,50 @@ def plan(name: str, arm: Arm, quick: bool) -> Plan:
     return Plan(name, arm.unit, overrides, range(1 if quick else arm.repeats))
 
 
-def finished_runs(experiment_id: str, plans: Sequence[Plan]) -> dict[str, pd.DataFrame]:
+def finished_runs(experiment_id: str, plans: Sequence[Plan], kept: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """For each plan the latest finished run of each value of its unit, whatever study it was made in.
 
     A run counts while its recorded parameters are those that the configuration has now. Parameters that came later than
     the run, and those that a machine settles (`auto`), do not count against it.
+
+    Args:
+      experiment_id: of the experiment in MLflow.
+      plans: of the arms.
+      kept: runs that are perhaps in no store any more, see `read_kept`; those in MLflow take their place.
+
+    Returns:
+      Tables as `find_runs` gives them, with a column `course.*` for the values of a metric after each epoch.
     """
     found = find_runs(experiment_id, FINISHED)
+    found = pd.concat([kept[~kept["run_id"].isin(found["run_id"])], found] if len(found) else [kept], ignore_index=True)
     recorded = found.filter(regex=f"^{PARAMS}").rename(columns=lambda name: str(name).removeprefix(PARAMS))
     return {one.name: _matching(found, recorded, one) for one in plans}
+
+
+def read_kept(path: Path) -> pd.DataFrame:
+    """The runs that `write_kept` left, in the order of their start; none where there is no file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return pd.DataFrame(list(map(json.loads, lines)), columns=None if lines else ["run_id"])
+
+
+def write_kept(path: Path, runs: Mapping[str, pd.DataFrame]) -> None:
+    """Keeps the runs that a table was written from, a line of JSON each, so that other machines can add to it."""
+    rows = [
+        {name: value for name, value in row.items() if isinstance(value, list) or pd.notna(value)}
+        for some in runs.values()
+        for row in some.loc[:, some.columns.str.startswith(KEPT)].to_dict("records")
+    ]
+    lines = [json.dumps(row, sort_keys=True) for row in sorted(rows, key=lambda row: row["start_time"])]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines)), encoding="utf-8")
+
+
+def _with_courses(run: dict[str, Any]) -> dict[str, Any]:
+    """A run with the values of the metrics after each epoch; those that it has already stay."""
+    if isinstance(run.get(f"{COURSE}{COURSES[0]}"), list):
+        return run
+    curves = read_curves([run["run_id"]], COURSES).sort_values("step").groupby("metric")["value"]
+    return run | {f"{COURSE}{metric}": course.tolist() for metric, course in curves}
 
 
 def _matching(found: pd.DataFrame, recorded: pd.DataFrame, one: Plan) -> pd.DataFrame:
@@ -61,8 +110,8 @@ def _matching(found: pd.DataFrame, recorded: pd.DataFrame, one: Plan) -> pd.Data
         columns = recorded.drop(columns=settled, errors="ignore")
         same = (columns.isna() | columns.eq(columns.columns.map(wanted).to_numpy())).all(axis=1)
         if same.any():
-            rows[value] = found[same].iloc[-1]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=found.columns)
+            rows[value] = _with_courses({str(name): cell for name, cell in found[same].iloc[-1].items()})
+    return pd.DataFrame(list(rows.values()), list(rows), None if rows else found.columns)
 
 
 def causes(experiment_id: str, study: str) -> dict[str, str]:
