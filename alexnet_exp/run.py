@@ -90,14 +90,14 @@ def run(config: RunConfig, overrides: list[str], is_hopeless: Callable[[int, flo
             fitted = STRATEGIES[config.strategy.name](
                 config, splits, pretrained, _on_epoch(config, tracker, is_hopeless), checkpoints
             )
-
-        store = activation_store(config.cache, config.paths)
-        probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
-        report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
-        tracker.log_report(report, fitted.history[-1]["epoch"] + 1 if config.evaluation.test_each_epoch else 0)
-        if config.tracking.figures:
-            tracker.log_images(run_figures(config, fitted, report, splits))
-        tracker.log_model(fitted)
+            # the last checkpoint is written meanwhile
+            store = activation_store(config.cache, config.paths)
+            probabilities = fitted.predict_proba(splits.test, config.evaluation.batch_size, store)
+            report = evaluate(probabilities, splits.test.labels, splits.test.ids, splits.class_names)
+            tracker.log_report(report, fitted.history[-1]["epoch"] + 1 if config.evaluation.test_each_epoch else 0)
+            if config.tracking.figures:
+                tracker.log_images(run_figures(config, fitted, report, splits))
+            tracker.log_model(fitted)
         seconds = time.perf_counter() - started
         tracker.log_summary({"time/total_seconds": seconds, "model/parameters": fitted.parameters})
         tracker.log_summary({VAL_ACCURACY: fitted.val_accuracy})

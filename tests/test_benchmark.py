@@ -30,8 +30,10 @@ def test_flops_are_counted_by_hand(benchmark: ModuleType) -> None:
     assert training_flops(network) == 2 * (2 * adds["convolution"] + 3 * adds["dense"])
 
 
-def test_the_sides_take_turns_and_one_slow_round_does_not_count(benchmark: ModuleType) -> None:
-    from benchmarks.timing import in_turns, median_ratio
+def test_the_sides_take_turns_and_one_slow_round_does_not_count(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import timing
 
     order: list[str] = []
     values = {"a": iter([1.0, 9.0, 1.0]), "b": iter([2.0, 2.0, 2.0])}
@@ -40,17 +42,29 @@ def test_the_sides_take_turns_and_one_slow_round_does_not_count(benchmark: Modul
         order.append(name)
         return next(values[name])
 
-    pairs = in_turns(lambda: side("a"), lambda: side("b"), rounds=3)
+    monkeypatch.setattr(timing, "MOST_ROUNDS", 3)
+    pairs = timing.in_turns(lambda: side("a"), lambda: side("b"), seconds=60)
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert pairs == [(1.0, 2.0), (9.0, 2.0), (1.0, 2.0)]
-    assert median_ratio(pairs) == 0.5
+    assert timing.median_ratio(pairs) == 0.5
 
 
-def test_no_round_begins_when_the_budget_is_spent(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_round_begins_that_would_not_end_in_time(benchmark: ModuleType) -> None:
     from benchmarks import timing
 
-    monkeypatch.setattr(timing, "BUDGET", 0.0)
-    assert timing.in_turns(lambda: 1.0, lambda: 2.0, rounds=3) == [(1.0, 2.0)]
+    assert timing.in_turns(lambda: 1.0, lambda: 2.0, seconds=0.0) == [(1.0, 2.0)]
+    rounds = timing.in_turns(lambda: time.sleep(0.1) or 1.0, lambda: 2.0, seconds=0.35)
+    assert 2 <= len(rounds) <= 3
+
+
+def test_a_round_of_fine_tuning_is_extrapolated_from_its_later_epochs(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import transfer
+
+    clock = iter([0.0, 5.0, 7.0, 9.0, 9.0])  # begins, three epochs end, ends
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    assert transfer._seconds_of_round(lambda on_epoch: [on_epoch() for _ in range(3)] and None) == 9.0 + 7 * 2.0
 
 
 @pytest.mark.parametrize(("at", "met"), [("least", [False, True]), ("most", [True, False])])

@@ -24,7 +24,7 @@ def composed(folder: Path, *overrides: str) -> RunConfig:
 
 def network_227(setting: Setting, *overrides: str) -> RunConfig:
     """The single tower with 62 million parameters, SGD with momentum, batches of 128."""
-    batch = f"training.batch_size={32 if setting.quick else 128}"
+    batch = f"training.batch_size={8 if setting.quick else 128}"
     rate = "optimizer.learning_rate=1e-5"  # the images are noise: the loss has to stay finite
     return composed(setting.folder, "model=alexnet", "optimizer=sgd", rate, "schedule=constant", batch, *overrides)
 

@@ -29,8 +29,8 @@ def small_run(setting: Setting) -> Measured:
 
 
 def run_227(setting: Setting) -> Measured:
-    """One epoch of the 227-pixel network on 200 photos."""
-    root = photo_folder(setting.folder / "run_227", 200, 256)
+    """One epoch of the 227-pixel network on some photos."""
+    root = photo_folder(setting.folder / "run_227", 40 if setting.quick else 200, 256)
     dataset = ("dataset=image_folder", f"dataset.root='{root}'")
     return _outside_of_fit(setting, composed(setting.folder, "model=alexnet", "training.epochs=1", *dataset))
 
@@ -38,7 +38,7 @@ def run_227(setting: Setting) -> Measured:
 def _outside_of_fit(setting: Setting, config: RunConfig) -> Measured:
     """The median of the runs after the first, which may have to decode and to probe the precision."""
     outside = []
-    for _ in range(2 if setting.quick else 4):
+    for _ in range(2 if setting.quick else 3):
         inside: list[float] = []
         with mock.patch.object(strategy_network, "fit", _timed(strategy_network.fit, inside)):
             outside.append(seconds_of(lambda: run(config, [])) - sum(inside))
@@ -59,7 +59,7 @@ def _timed(function: Callable[..., Any], seconds: list[float]) -> Callable[..., 
 def memory_growth(setting: Setting) -> Measured:
     """Resident memory after 20 tiny jobs less that after 5."""
     config = composed(setting.folder / "memory", *TINY)
-    jobs, first = (4, 2) if setting.quick else (JOBS, FIRST)
+    jobs, first = (3, 2) if setting.quick else (JOBS, FIRST)
     after = []
     for _ in range(jobs):
         run(config, [])

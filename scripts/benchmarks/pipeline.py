@@ -49,7 +49,7 @@ def _against_step(setting: Setting, config: RunConfig, splits: Splits, batches: 
             next(iterator)
         return seconds_of(lambda: [next(iterator) for _ in range(batches)]) / batches
 
-    pairs = in_turns(lambda: bare.seconds(steps), pipeline, 2 if setting.quick else 5)
+    pairs = in_turns(lambda: bare.seconds(steps), pipeline, setting.seconds)
     speeds = [config.training.batch_size / seconds for seconds in medians(pairs)]
     details = f"{speeds[1]:.0f} against {speeds[0]:.0f} images/s, {batch_of(config, precision)}"
     return Measured(median_ratio(pairs), details)
@@ -64,7 +64,7 @@ def _mapped(path: Path, number: int, size: int) -> ImageSet:
 
 def streaming(setting: Setting) -> Measured:
     """Peak of anonymous memory while many photos are decoded and read once, in a process limited to 4 GB."""
-    number = 1000 if setting.quick else 20_000
+    number = 500 if setting.quick else 20_000
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_GB * GIGABYTE, LIMIT_GB * GIGABYTE))
     folder = setting.folder / "streaming"
     files = photo_folder(folder / "photos", number, 256)

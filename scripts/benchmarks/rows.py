@@ -15,6 +15,11 @@ class Setting:
     folder: Path
 
     @property
+    def seconds(self) -> float:
+        """How long the two sides of a row take turns."""
+        return 6.0 if self.quick else 50.0
+
+    @property
     def cache(self) -> Path:
         """Where the precision that suits a network is remembered."""
         return self.folder / "cache"

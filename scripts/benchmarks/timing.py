@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-BUDGET = 90.0  # seconds
+MOST_ROUNDS = 8
 
 
 def seconds_of(call: Callable[[], object]) -> float:
@@ -13,17 +13,15 @@ def seconds_of(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def in_turns(first: Callable[[], float], second: Callable[[], float], rounds: int) -> list[tuple[float, float]]:
+def in_turns(first: Callable[[], float], second: Callable[[], float], seconds: float) -> list[tuple[float, float]]:
     """What the two return in each round; who begins changes from round to round.
 
-    On a slow machine there are fewer rounds: none begins when `BUDGET` is spent.
+    There is one round, and as many more as are expected to end within `seconds`.
     """
     pairs: list[tuple[float, float]] = []
     started = time.perf_counter()
-    for number in range(rounds):
-        if number and time.perf_counter() - started > BUDGET:
-            break
-        if number % 2:
+    while not pairs or (len(pairs) < MOST_ROUNDS and (time.perf_counter() - started) * (1 + 1 / len(pairs)) < seconds):
+        if len(pairs) % 2:
             later = second()
             pairs.append((first(), later))
         else:

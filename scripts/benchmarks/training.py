@@ -17,7 +17,7 @@ TOWERS = ("model.conv.conv2.groups=2", "model.conv.conv4.groups=2", "model.conv.
 
 def whole_fit(setting: Setting) -> Measured:
     """Images/s of `fit`, with pipeline, validation of 8 images and logging to MLflow, against bare steps."""
-    rounds, epochs, steps = (1, 2, 3) if setting.quick else (5, 2, 6)
+    epochs, steps = 2, 3
     config = network_227(setting, "augmentation=krizhevsky2012")
     precision = choose_precision(config.training, config.model, setting.cache)
     size = config.augmentation.load_size or config.model.input_size
@@ -31,7 +31,7 @@ def whole_fit(setting: Setting) -> Measured:
         pairs = in_turns(
             lambda: bare.seconds((epochs - 1) * steps),
             lambda: fit_epoch_seconds(network, config, splits, epochs, tracker.log_epoch) / steps,
-            rounds,
+            setting.seconds,
         )
     speeds = [config.training.batch_size / seconds for seconds in medians(pairs)]
     details = f"{speeds[1]:.0f} against {speeds[0]:.0f} images/s, {batch_of(config, precision)}"
@@ -44,7 +44,7 @@ def matrix_peak(setting: Setting) -> Measured:
     precision = choose_precision(config.training, config.model, setting.cache)
     bare, product = BareStep(config, CLASSES), matrix_product(precision)
     flops = training_flops(bare.network) * config.training.batch_size
-    pairs = in_turns(lambda: flops / bare.seconds(2), product, 3 if setting.quick else 8)
+    pairs = in_turns(lambda: flops / bare.seconds(2), product, setting.seconds)
     speeds = [flop_rate / 1e9 for flop_rate in medians(pairs)]
     details = f"{speeds[0]:.0f} against {speeds[1]:.0f} GFLOP/s, {batch_of(config, precision)}"
     return Measured(median_ratio(pairs), details)
@@ -56,7 +56,7 @@ def two_towers(setting: Setting) -> Measured:
     precision = choose_precision(single.training, single.model, setting.cache)
     one, two = BareStep(single, CLASSES), BareStep(double, CLASSES)
     scale = training_flops(two.network) / training_flops(one.network)
-    pairs = in_turns(lambda: one.seconds(2), lambda: two.seconds(2), 3 if setting.quick else 8)
+    pairs = in_turns(lambda: one.seconds(2), lambda: two.seconds(2), setting.seconds)
     speeds = [single.training.batch_size / seconds for seconds in medians(pairs)]
     ratio = median(first * scale / second for first, second in pairs)
     details = f"{speeds[1]:.0f} against {speeds[0]:.0f} images/s, FLOPs x {scale:.2f}, {batch_of(single, precision)}"
