@@ -13,7 +13,7 @@ from keras import layers
 
 from alexnet_exp.config.schema import Conv, Initializer, ModelConfig, Norm
 from alexnet_exp.config.schema.fields import Position
-from alexnet_exp.model.layers import GroupedConv2D, LocalResponseNormalization, Preprocess
+from alexnet_exp.model.layers import Conv2D, LocalResponseNormalization, Preprocess
 
 
 def build_alexnet(model: ModelConfig, classes: int) -> keras.Model:
@@ -135,11 +135,8 @@ def _convolution(x: Any, name: str, conv: Conv, initializer: Initializer) -> Any
     if isinstance(padding, int):
         x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
         padding = "valid"
-    options: dict[str, Any] = {"strides": conv.stride, "padding": padding, "name": name}
-    options |= _initializers(name, initializer)
-    if conv.groups == 1:
-        return layers.Conv2D(conv.filters, conv.kernel, **options)(x)
-    return GroupedConv2D(conv.filters, conv.kernel, conv.groups, **options)(x)
+    initializers = _initializers(name, initializer)
+    return Conv2D(conv.filters, conv.kernel, conv.stride, padding, groups=conv.groups, name=name, **initializers)(x)
 
 
 def _initializers(name: str, initializer: Initializer) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class Setting:
     @property
     def seconds(self) -> float:
         """How long the two sides of a row take turns."""
-        return 6.0 if self.quick else 50.0
+        return 6.0 if self.quick else 40.0
 
     @property
     def cache(self) -> Path:

@@ -12,7 +12,6 @@ from alexnet_exp.config import RunConfig
 from alexnet_exp.data import Splits
 from alexnet_exp.data.batches import Feed, image_feed
 from alexnet_exp.model import build_alexnet
-from alexnet_exp.model.layers import GroupedConv2D
 from alexnet_exp.training.course import Stage
 from alexnet_exp.training.fit import OnEpoch, fit
 from alexnet_exp.training.optimizer import build_optimizer
@@ -70,7 +69,7 @@ def training_flops(network: keras.Model) -> int:
 
     Two for each multiply-add, forward, backward to the weights, and backward to the inputs but for the first layer.
     """
-    kinds = (keras.layers.Conv2D, GroupedConv2D, keras.layers.Dense)
+    kinds = (keras.layers.Conv2D, keras.layers.Dense)
     layers = [layer for layer in network.layers if isinstance(layer, kinds)]
     adds = [prod(layer.kernel.shape) * prod(layer.output.shape[1:-1]) for layer in layers]
     return 2 * (3 * sum(adds) - adds[0])

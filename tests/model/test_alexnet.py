@@ -5,13 +5,14 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.layer_table import layer_table
 from alexnet_exp.config.schema import ModelConfig
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.alexnet import cut_network
-from alexnet_exp.model.layers import GroupedConv2D, LocalResponseNormalization, Preprocess
+from alexnet_exp.model.layers import Conv2D, LocalResponseNormalization, Preprocess
 from tests.conftest import REPO
 
 
@@ -106,16 +107,41 @@ def test_initialisation_of_the_paper() -> None:
     assert biases == {"conv1": 0, "conv2": 1, "conv3": 0, "conv4": 1, "conv5": 1, "fc6": 1, "fc7": 1, "head": 0}
 
 
-def test_two_towers_equal_a_grouped_convolution() -> None:
-    x = np.random.default_rng(0).normal(size=(2, 9, 9, 6)).astype(np.float32)
-    ours = GroupedConv2D(8, 3, groups=2, padding="same")
-    theirs = keras.layers.Conv2D(8, 3, groups=2, padding="same")
-    theirs.build(x.shape)
+@pytest.mark.parametrize(
+    ("size", "kernel", "groups", "stride", "padding"),
+    [
+        (9, 3, 2, 1, "same"),
+        (2, 3, 1, 1, "same"),
+        (2, 3, 2, 1, "same"),
+        (4, 5, 1, 1, "same"),
+        (1, 3, 1, 1, "same"),
+        (3, 4, 1, 1, "same"),
+        (4, 5, 1, 2, "same"),
+        (5, 5, 2, 1, "valid"),
+    ],
+)
+def test_a_convolution_is_that_of_keras_however_it_is_computed(
+    size: int, kernel: int, groups: int, stride: int, padding: str
+) -> None:
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=(2, size, size, 6)).astype(np.float32))
+    ours, theirs = (
+        kind(8, kernel, stride, padding, groups=groups, bias_initializer="ones")
+        for kind in (Conv2D, keras.layers.Conv2D)
+    )
     ours.build(x.shape)
-    ours.set_weights([theirs.kernel, np.arange(8.0)])
-    theirs.bias.assign(np.arange(8.0))
-    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
-    assert tuple(ours(x).shape) == ours.compute_output_shape(x.shape)
+    theirs.build(x.shape)
+    theirs.set_weights(ours.get_weights())
+    direction = rng.normal(size=ours.compute_output_shape(x.shape)).astype(np.float32)
+    found = []
+    for layer in (ours, theirs):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output = layer(x)
+            along = keras.ops.sum(output * direction)
+        found.append([output, *tape.gradient(along, [x, layer.kernel.value, layer.bias.value])])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-5)
 
 
 def test_local_response_normalisation_by_hand() -> None:
