@@ -50,7 +50,7 @@ PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "mlflow", "torch")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how close to the machine's limit this is, as ratios.")
-    parser.add_argument("--quick", action="store_true", help="under 3 minutes: fewer rounds, smaller batches")
+    parser.add_argument("--quick", action="store_true", help="a few minutes: fewer rounds, smaller batches")
     parser.add_argument("--output", type=Path, metavar="FILE", help="writes machine and rows as JSON")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     arguments = parser.parse_args()
