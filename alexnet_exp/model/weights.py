@@ -110,8 +110,9 @@ def load_weights(network: keras.Model, pretrained: Pretrained, fresh: list[str])
         raise WeightsError(f"weights do not fit model {network.name}: {'; '.join(problems)}")
     for name, variable in wanted.items():
         variable.assign(given[name])
-    layers = list(dict.fromkeys(_layer(name) for name in wanted))
-    log.info("pretrained: %s; initialised anew: %s", ", ".join(layers), ", ".join(fresh) or "none")
+    layers = list(dict.fromkeys(map(_layer, _variables(network))))
+    loaded, anew = ([name for name in layers if (name in fresh) == is_fresh] for is_fresh in (False, True))
+    log.info("pretrained: %s; initialised anew: %s", ", ".join(loaded), ", ".join(anew) or "none")
 
 
 def _variables(network: keras.Model) -> dict[str, keras.Variable]:
