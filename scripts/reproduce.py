@@ -20,7 +20,7 @@ from alexnet_exp.errors import ConfigError, UserError
 from alexnet_exp.tracking.store import open_store
 from reproduction.claims import ARMS, CLAIMS, Claim
 from reproduction.figure import courses
-from reproduction.store import Plan, causes, finished_runs, parameters, plan, read_kept, write_kept
+from reproduction.store import Plan, causes, finished_runs, plan, read_kept, write_kept
 from reproduction.table import duration, facts, markdown, row
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
@@ -103,7 +103,7 @@ def check(plans: Sequence[Plan]) -> None:
     mistakes = dict[str, None]()
     for one in plans:
         try:
-            parameters((*one.overrides, f"{one.unit}={one.values[0]}"))
+            compose_config([*one.overrides, f"{one.unit}={one.values[0]}"])
         except ConfigError as error:
             mistakes |= dict.fromkeys(str(error).splitlines())
     if mistakes:

@@ -9,7 +9,8 @@ import mlflow
 import pandas as pd
 import pytest
 
-from alexnet_exp.errors import UserError
+from alexnet_exp.config.compose import compose_config
+from alexnet_exp.errors import ConfigError, UserError
 from tests.conftest import REPO, TINY
 
 Record = Callable[..., str]
@@ -150,6 +151,30 @@ def test_runs_count_without_the_store_they_were_made_in(
     assert list(read_kept(kept)["run_id"]) == [other, repeated]
 
 
+def test_runs_stay_in_the_table_where_their_data_is_not(
+    reproduce: ModuleType, record: Record, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from reproduction import store
+
+    mlflow.set_experiment(compose_config([]).tracking.experiment)
+    run_id = record(["experiment=r4_scratch", "seed=0"])
+    with mlflow.start_run(run_id):
+        mlflow.log_metrics({"test/accuracy": 0.8, "test/accuracy_low": 0.7, "test/accuracy_high": 0.9})
+        mlflow.log_metric("time/total_seconds", 90.0)
+    page = tmp_path / "page.md"
+    arguments = Namespace(only=["R4"], quick=False, dry_run=False, table=True, output=page)
+    assert reproduce.reproduce(arguments) == 0
+    kept = store.read_kept(reproduce.runs_file(page))
+
+    monkeypatch.setenv("ALEXNET_EXP_DATA", str(tmp_path / "nothing"))
+    store.parameters.cache_clear()
+    assert reproduce.reproduce(arguments) == 0
+    pd.testing.assert_frame_equal(store.read_kept(reproduce.runs_file(page)), kept)
+    assert len(kept) == 1
+    with pytest.raises(ConfigError, match=r"^dataset\.root: expected the folder or archive of dogs_vs_cats"):
+        reproduce.reproduce(Namespace(**vars(arguments) | {"table": False}))
+
+
 def test_every_row_has_a_recipe_and_every_recipe_a_row(reproduce: ModuleType) -> None:
     from reproduction.claims import ARMS, CLAIMS
 
@@ -175,7 +200,6 @@ def test_the_sizes_of_the_networks_are_those_published(reproduce: ModuleType) ->
 def test_what_is_left_runs_and_the_table_tells_what_failed(
     reproduce: ModuleType, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alexnet_exp.config.compose import compose_config
     from alexnet_exp.run import run
     from reproduction.claims import Arm, Claim, accuracy
 

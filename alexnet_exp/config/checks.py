@@ -25,7 +25,7 @@ def cross_field_errors(config: RunConfig) -> list[str]:
         *_strategy(config),
         *_training(config),
         *_schedule(config),
-        *_files(config),
+        *_dataset(config),
     ]
 
 
@@ -167,22 +167,25 @@ def _schedule(config: RunConfig) -> Iterator[str]:
                 )
 
 
-def _files(config: RunConfig) -> Iterator[str]:
+def _dataset(config: RunConfig) -> Iterator[str]:
     dataset = config.dataset
     if dataset.source == "digits" and dataset.group_pattern is not None:
         yield (
             "dataset.group_pattern: expected null for the digits, whose writers are not known. "
             f"Received: {dataset.group_pattern}"
         )
-    if dataset.source == "images":
-        if dataset.root is None:
-            yield "dataset.root: expected a folder or an archive of class folders. Received: null"
-        elif not Path(dataset.root).expanduser().exists():
-            yield (
-                f"dataset.root: expected the folder or archive of {dataset.name} at {dataset.root}: put it there, "
-                f"or set ALEXNET_EXP_DATA to the folder that holds it. Received: no such file"
-            )
-    weights = config.weights
+    if dataset.source == "images" and dataset.root is None:
+        yield "dataset.root: expected a folder or an archive of class folders. Received: null"
+
+
+def missing_files(config: RunConfig) -> Iterator[str]:
+    """One line for each file that the configuration names, and that is neither here nor to be downloaded."""
+    dataset, weights = config.dataset, config.weights
+    if dataset.source == "images" and dataset.root is not None and not Path(dataset.root).expanduser().exists():
+        yield (
+            f"dataset.root: expected the folder or archive of {dataset.name} at {dataset.root}: put it there, "
+            f"or set ALEXNET_EXP_DATA to the folder that holds it. Received: no such file"
+        )
     if isinstance(weights, FileWeights) and weights.url is None and not Path(weights.path).is_file():
         yield (
             f"weights.path: expected the file of {weights.name} at {weights.path}: put it there, or set "

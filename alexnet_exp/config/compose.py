@@ -13,10 +13,18 @@ from alexnet_exp.config.schema import RunConfig
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
-def compose_config(overrides: list[str]) -> RunConfig:
-    """Composes and checks a configuration outside of the command line: `compose_config(["model=alexnet"])`."""
+def compose_config(overrides: list[str], to_run: bool = True) -> RunConfig:
+    """Composes and checks a configuration outside of the command line: `compose_config(["model=alexnet"])`.
+
+    Args:
+      overrides: as on the command line.
+      to_run: whether the data and weights that it names have to be there.
+
+    Raises:
+      ConfigError: with one line for each thing that is wrong.
+    """
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return config_from(plain(compose("config", overrides=overrides)))
+        return config_from(plain(compose("config", overrides=overrides)), to_run)
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:

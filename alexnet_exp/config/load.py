@@ -5,18 +5,19 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from alexnet_exp.config.checks import cross_field_errors
+from alexnet_exp.config.checks import cross_field_errors, missing_files
 from alexnet_exp.config.schema import NoWeights, RunConfig, Scratch
 from alexnet_exp.errors import ConfigError
 
 QUOTE = "'"  # around names in messages of pydantic
 
 
-def config_from(mapping: dict[str, Any]) -> RunConfig:
+def config_from(mapping: dict[str, Any], to_run: bool = True) -> RunConfig:
     """Builds the typed configuration.
 
     Args:
       mapping: the composed and resolved configuration, as plain dicts, lists and scalars.
+      to_run: whether the data and weights that it names have to be there.
 
     Raises:
       ConfigError: with one line for each thing that is wrong.
@@ -27,7 +28,7 @@ def config_from(mapping: dict[str, Any]) -> RunConfig:
         raise ConfigError("\n".join(_line(detail) for detail in error.errors())) from None
     if isinstance(config.strategy, Scratch) and config.strategy.ignore_weights:
         config = replace(config, weights=NoWeights(name="none", kind="none"))
-    if errors := cross_field_errors(config):
+    if errors := [*cross_field_errors(config), *(missing_files(config) if to_run else ())]:
         raise ConfigError("\n".join(errors))
     return config
 

@@ -11,7 +11,6 @@ import pandas as pd
 
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.fingerprint import flatten, science
-from alexnet_exp.errors import ConfigError
 from alexnet_exp.evaluation.arms import METRICS, PARAMS
 from alexnet_exp.tracking.query import FINISHED, find_runs, read_curves, run_filter
 from alexnet_exp.tracking.tracker import VALUE_LENGTH
@@ -21,15 +20,7 @@ LONGEST_CAUSE = 200  # characters
 AUTO = "auto"
 COURSE = "course."  # columns of runs: the values of a metric after each epoch
 COURSES = ("train/accuracy", "val/accuracy", "test/accuracy")
-KEPT = (
-    "run_id",
-    "start_time",
-    "tags.fingerprint",
-    "tags.git_commit",
-    PARAMS,
-    METRICS,
-    COURSE,
-)  # columns, or their beginnings
+KEPT = ("run_id", "start_time", "tags.fingerprint", "tags.git_commit", PARAMS, METRICS, COURSE)  # columns' beginnings
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,9 @@ def write_kept(path: Path, runs: Mapping[str, pd.DataFrame]) -> None:
     ]
     lines = [json.dumps(row, sort_keys=True) for row in sorted(rows, key=lambda row: row["start_time"])]
     path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines)), encoding="utf-8")
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines)), encoding="utf-8")
+    partial.replace(path)
 
 
 def _with_courses(run: dict[str, Any]) -> dict[str, Any]:
@@ -102,10 +95,7 @@ def _with_courses(run: dict[str, Any]) -> dict[str, Any]:
 def _matching(found: pd.DataFrame, recorded: pd.DataFrame, one: Plan) -> pd.DataFrame:
     rows = {}
     for value in one.values if len(found) else ():
-        try:
-            wanted = parameters((*one.overrides, f"{one.unit}={value}"))
-        except ConfigError:  # its data is not here
-            continue
+        wanted = parameters((*one.overrides, f"{one.unit}={value}"))
         settled = [name for name, text in wanted.items() if text == AUTO]
         columns = recorded.drop(columns=settled, errors="ignore")
         same = (columns.isna() | columns.eq(columns.columns.map(wanted).to_numpy())).all(axis=1)
@@ -127,6 +117,6 @@ def causes(experiment_id: str, study: str) -> dict[str, str]:
 
 @cache
 def parameters(overrides: tuple[str, ...]) -> dict[str, str]:
-    """The configuration as a run's parameters in MLflow."""
-    config = compose_config(list(overrides))
+    """The configuration as a run's parameters in MLflow; its data may be on another machine."""
+    config = compose_config(list(overrides), to_run=False)
     return {name: str(value)[:VALUE_LENGTH] for name, value in flatten(science(config)).items()}
