@@ -8,7 +8,8 @@ import pandas as pd
 TARGET = 0.75  # training accuracy that epochs are counted to
 HOURS = "one run, it takes more than half an hour"
 
-FEW = ("dataset.limit_per_class=40", "evaluation.views=center")
+FEW = ("dataset.limit_per_class=20", "evaluation.views=center")
+SMALL = ("dataset.limit_per_class=200", "evaluation.views=center", "training.epochs=2")
 ONE_STAGE = "strategy.stages=[{layers:[head,fc7,fc6],epochs:2,learning_rate:0.001}]"
 
 
@@ -79,14 +80,14 @@ def crossing(course: list[float]) -> float:
 
 
 ARMS = {
-    "r1_flowers17": Arm(("experiment=r1_flowers17",), (*FEW, "training.epochs=2"), repeats=1),
-    "flowers17_scratch": Arm(("experiment=flowers17_scratch",), (*FEW, "training.epochs=2"), repeats=1),
-    "flowers17_features_svm": Arm(("experiment=flowers17_features_svm",), (), unit="dataset.split_seed"),
+    "r1_flowers17": Arm(("experiment=r1_flowers17",), (*FEW, "training.epochs=1"), repeats=1),
+    "flowers17_scratch": Arm(("experiment=flowers17_scratch",), (*FEW, "training.epochs=1"), repeats=1),
+    "flowers17_features_svm": Arm(("experiment=flowers17_features_svm",), FEW, unit="dataset.split_seed"),
     "flowers17_features_mlp": Arm(("experiment=flowers17_features_mlp",), (*FEW, "training.epochs=5")),
     "flowers17_finetune": Arm(("experiment=flowers17_finetune",), (*FEW, ONE_STAGE)),
-    "r2_cifar10": Arm(("experiment=r2_cifar10",), ("dataset.limit_per_class=300", "training.epochs=3"), repeats=1),
-    "r2_cifar10_short": Arm(("experiment=r2_cifar10_short",), ("dataset.limit_per_class=300", "training.epochs=3")),
-    "cifar10_best": Arm(("experiment=cifar10_best",), ("dataset.limit_per_class=500", "training.epochs=3")),
+    "r2_cifar10": Arm(("experiment=r2_cifar10",), SMALL, repeats=1),
+    "r2_cifar10_short": Arm(("experiment=r2_cifar10_short",), SMALL),
+    "cifar10_best": Arm(("experiment=cifar10_best",), SMALL),
     "r3_bikes_vs_ships": Arm(
         (
             "experiment=r3_bikes_vs_ships",
@@ -96,26 +97,18 @@ ARMS = {
             "dataset.limit_per_class=150",
             "dataset.val_fraction=0.333",
         ),
-        ("training.epochs=2", "dataset.limit_per_class=60"),
+        ("training.epochs=2", "dataset.limit_per_class=30"),
     ),
     "r4_scratch": Arm(("experiment=r4_scratch",), (*FEW, "training.epochs=2"), repeats=1),
     "r4_finetune": Arm(("experiment=r4_finetune",), (*FEW, ONE_STAGE), repeats=1),
-    "r4_features_mlp": Arm(("experiment=r4_features_mlp",), ("training.epochs=10",)),
+    "r4_features_mlp": Arm(("experiment=r4_features_mlp",), (*FEW, "training.epochs=10")),
     "dogs_vs_cats_scratch": Arm(("experiment=dogs_vs_cats_scratch",), (*FEW, "training.epochs=2"), repeats=1),
     "dogs_vs_cats_finetune": Arm(("experiment=dogs_vs_cats_finetune",), (*FEW, ONE_STAGE)),
     "dogs_vs_cats_features_mlp": Arm(("experiment=dogs_vs_cats_features_mlp",), (*FEW, "training.epochs=5")),
     "dogs_vs_cats_features_svm": Arm(("experiment=dogs_vs_cats_features_svm",), FEW, repeats=1),
-    "cifar10_lrn": Arm(
-        ("experiment=krizhevsky2012_cifar10",), ("dataset.limit_per_class=300", "training.epochs=3")
-    ),
-    "cifar10_no_lrn": Arm(
-        ("experiment=krizhevsky2012_cifar10", "model.norm.kind=none"),
-        ("dataset.limit_per_class=300", "training.epochs=3"),
-    ),
-    "cifar10_plain_pooling": Arm(
-        ("experiment=krizhevsky2012_cifar10", "model.pool.size=2"),
-        ("dataset.limit_per_class=300", "training.epochs=3"),
-    ),
+    "cifar10_lrn": Arm(("experiment=krizhevsky2012_cifar10",), SMALL),
+    "cifar10_no_lrn": Arm(("experiment=krizhevsky2012_cifar10", "model.norm.kind=none"), SMALL),
+    "cifar10_plain_pooling": Arm(("experiment=krizhevsky2012_cifar10", "model.pool.size=2"), SMALL),
     "cifar10_relu": Arm(
         ("experiment=krizhevsky2012_relu_tanh",),
         ("dataset.limit_per_class=100", "training.batch_size=16"),
