@@ -111,11 +111,11 @@ ARMS = {
     "cifar10_plain_pooling": Arm(("experiment=krizhevsky2012_cifar10", "model.pool.size=2"), SMALL),
     "cifar10_relu": Arm(
         ("experiment=krizhevsky2012_relu_tanh",),
-        ("dataset.limit_per_class=100", "training.batch_size=16"),
+        ("dataset.limit_per_class=100", "training.batch_size=16", "training.epochs=30"),
     ),
     "cifar10_tanh": Arm(
-        ("experiment=krizhevsky2012_relu_tanh", "model.activation=tanh"),
-        ("dataset.limit_per_class=100", "training.batch_size=16"),
+        ("experiment=krizhevsky2012_relu_tanh", "model.activation=tanh", "optimizer.learning_rate=0.01"),
+        ("dataset.limit_per_class=100", "training.batch_size=16", "training.epochs=30"),
     ),
 }  # fmt: skip
 
