@@ -158,6 +158,7 @@ CLAIMS = [
           ("cifar10_lrn", "cifar10_plain_pooling"), difference, "claimed for ImageNet, measured on CIFAR-10"),
     Claim("paper", "epochs to 25 % training error, tanh / ReLU", "about 6", 6.0,
           ("cifar10_relu", "cifar10_tanh"), epochs_ratio,
-          "training error is the mean over the epoch; Glorot-uniform kernels, standardised pixels, rates chosen by the "
-          "accuracy after two epochs"),
+          "training error is the mean over the epoch; rates chosen by the accuracy after two epochs; Glorot-uniform "
+          "kernels, standardised pixels: after one epoch ReLU has 0.46 and tanh 0.49, but 0.30 and 0.19 from normal "
+          "kernels of 0.01 on pixels of 0..255 (one run each)"),
 ]  # fmt: skip
