@@ -15,12 +15,13 @@ from pathlib import Path
 import pandas as pd
 
 from alexnet_exp.cli import mistakes_in_one_line
+from alexnet_exp.config.checks import missing_files
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.errors import ConfigError, UserError
 from alexnet_exp.tracking.store import open_store
 from reproduction.claims import ARMS, CLAIMS, Claim
 from reproduction.figure import courses
-from reproduction.store import Plan, causes, finished_runs, plan, read_kept, write_kept
+from reproduction.store import Plan, causes, configuration, finished_runs, plan, read_kept, write_kept
 from reproduction.table import duration, facts, markdown, row
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
@@ -98,16 +99,11 @@ def check(plans: Sequence[Plan]) -> None:
     """Composes every configuration before the first one runs.
 
     Raises:
-      ConfigError: with the mistakes of all of them, for instance the data that is missing.
+      ConfigError: when one is wrong, or with the files that are missing for all of them.
     """
-    mistakes = dict[str, None]()
-    for one in plans:
-        try:
-            compose_config([*one.overrides, f"{one.unit}={one.values[0]}"])
-        except ConfigError as error:
-            mistakes |= dict.fromkeys(str(error).splitlines())
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
+    configs = [configuration((*one.overrides, f"{one.unit}={one.values[0]}")) for one in plans]
+    if missing := dict.fromkeys(line for config in configs for line in missing_files(config)):
+        raise ConfigError("\n".join(missing))
 
 
 def alexnet_exp(arguments: list[str]) -> bool:

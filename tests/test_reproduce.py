@@ -167,7 +167,7 @@ def test_runs_stay_in_the_table_where_their_data_is_not(
     kept = store.read_kept(reproduce.runs_file(page))
 
     monkeypatch.setenv("ALEXNET_EXP_DATA", str(tmp_path / "nothing"))
-    store.parameters.cache_clear()
+    store.configuration.cache_clear()
     assert reproduce.reproduce(arguments) == 0
     pd.testing.assert_frame_equal(store.read_kept(reproduce.runs_file(page)), kept)
     assert len(kept) == 1

@@ -10,6 +10,7 @@ HOURS = "one run, it takes more than half an hour"
 
 FEW = ("dataset.limit_per_class=20", "evaluation.views=center")
 SMALL = ("dataset.limit_per_class=200", "evaluation.views=center", "training.epochs=2")
+TO_TARGET = ("dataset.limit_per_class=100", "training.batch_size=16", "training.epochs=30")
 ONE_STAGE = "strategy.stages=[{layers:[head,fc7,fc6],epochs:2,learning_rate:0.001}]"
 
 
@@ -109,13 +110,10 @@ ARMS = {
     "cifar10_lrn": Arm(("experiment=krizhevsky2012_cifar10",), SMALL),
     "cifar10_no_lrn": Arm(("experiment=krizhevsky2012_cifar10", "model.norm.kind=none"), SMALL),
     "cifar10_plain_pooling": Arm(("experiment=krizhevsky2012_cifar10", "model.pool.size=2"), SMALL),
-    "cifar10_relu": Arm(
-        ("experiment=krizhevsky2012_relu_tanh",),
-        ("dataset.limit_per_class=100", "training.batch_size=16", "training.epochs=30"),
-    ),
+    "cifar10_relu": Arm(("experiment=krizhevsky2012_relu_tanh",), TO_TARGET),
     "cifar10_tanh": Arm(
         ("experiment=krizhevsky2012_relu_tanh", "model.activation=tanh", "optimizer.learning_rate=0.01"),
-        ("dataset.limit_per_class=100", "training.batch_size=16", "training.epochs=30"),
+        TO_TARGET,
     ),
 }  # fmt: skip
 

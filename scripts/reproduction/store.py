@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from alexnet_exp.config import RunConfig
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.fingerprint import flatten, science
 from alexnet_exp.evaluation.arms import METRICS, PARAMS
@@ -116,7 +117,11 @@ def causes(experiment_id: str, study: str) -> dict[str, str]:
 
 
 @cache
+def configuration(overrides: tuple[str, ...]) -> RunConfig:
+    """The configuration of a run, whose data may be on another machine."""
+    return compose_config(list(overrides), to_run=False)
+
+
 def parameters(overrides: tuple[str, ...]) -> dict[str, str]:
-    """The configuration as a run's parameters in MLflow; its data may be on another machine."""
-    config = compose_config(list(overrides), to_run=False)
-    return {name: str(value)[:VALUE_LENGTH] for name, value in flatten(science(config)).items()}
+    """The configuration as a run's parameters in MLflow."""
+    return {name: str(value)[:VALUE_LENGTH] for name, value in flatten(science(configuration(overrides))).items()}
