@@ -40,7 +40,7 @@ def describe(arguments: argparse.Namespace) -> None:
         raise UserError(
             f"--output: expected a file in a folder that exists. Options: {', '.join(SUFFIXES)}. Received: {output}"
         )
-    model = compose_config(arguments.overrides).model
+    model = compose_config(arguments.overrides, to_run=False).model
     layers = layer_table(model, arguments.classes)
     print_table(f"{model.name}, {arguments.classes} classes", layers)
     if output:

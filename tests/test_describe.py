@@ -42,6 +42,13 @@ def test_the_script_prints_and_writes(tmp_path: Path) -> None:
         assert math.prod(image.size) > 1_000_000
 
 
+def test_a_network_is_described_without_the_data_of_its_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALEXNET_EXP_DATA", str(tmp_path))
+    done = describe("experiment=r4_finetune", "--classes", "2")
+    assert done.returncode == 0, done.stderr
+    assert "alexnet_2012, 2 classes" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -92,4 +92,4 @@ def _is_needed(experiment_id: str, run_id: str) -> bool:
 
 def _config_of(journal: Journal) -> RunConfig | None:
     file = journal.artifacts / CONFIG
-    return config_from(yaml.safe_load(file.read_text())) if file.exists() else None
+    return config_from(yaml.safe_load(file.read_text()), to_run=False) if file.exists() else None

@@ -177,13 +177,16 @@ def test_what_fails_before_it_begins_is_a_failed_run(configured: Configure) -> N
 
 
 def test_upkeep_finds_what_is_unfinished_and_removes_what_nobody_needs(configured: Configure, tmp_path: Path) -> None:
-    state, config = tmp_path / "state", configured("run.study=a")
+    state, photos = tmp_path / "state", tmp_path / "photos"
+    photos.mkdir()
+    config = configured("run.study=a", "dataset=image_folder", f"dataset.root={photos}")
     experiment_id = open_store(config.tracking.uri, "alexnet")
     for same in ("e" * 64, "f" * 64):
         with pytest.raises(ValueError, match="broken"):
             write(config, range(2), ValueError("broken"), same)
     needless, needed = (Journal(state / run.info.run_id) for run in reversed(all_runs()))
     (needless.checkpoints / "000001").mkdir(parents=True)
+    photos.rmdir()  # only the run itself needs them
     assert [config.run.study for config in unfinished(state, "a").values()] == ["a", "a"]
     assert unfinished(state, "b") == {}
     write(configured("run.if_exists=rerun"), range(1), same="e" * 64)
