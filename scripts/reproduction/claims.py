@@ -174,5 +174,5 @@ CLAIMS = [
           "the epoch; rates chosen by training accuracy, one run each"),
     Claim("paper", "the same, Glorot-uniform kernels, standardised pixels", "about 6", 6.0,
           ("cifar10_relu_glorot", "cifar10_tanh_glorot"), epochs_ratio,
-          "as above; tanh saturates on 2012's kernels and pixels, and not on these"),
+          "as above; at the start 0.005 % of conv1's tanh are past 0.95 here, 65 % with kernels and pixels of 2012"),
 ]  # fmt: skip
