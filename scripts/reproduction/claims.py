@@ -120,7 +120,8 @@ ARMS = {
     "cifar10_plain_pooling": Arm(("experiment=krizhevsky2012_cifar10", "model.pool.size=2"), SMALL),
     "cifar10_relu": Arm(("experiment=krizhevsky2012_relu_tanh",), TO_TARGET),
     "cifar10_tanh": Arm(
-        ("experiment=krizhevsky2012_relu_tanh", *TANH, "training.epochs=40"), (*TO_TARGET[:-1], "training.epochs=60")
+        ("experiment=krizhevsky2012_relu_tanh", *TANH, "training.epochs=40"),
+        (*TO_TARGET, "optimizer.learning_rate=0.005"),
     ),
     "cifar10_relu_glorot": Arm(
         ("experiment=krizhevsky2012_relu_tanh", *GLOROT, "optimizer.learning_rate=0.01"), TO_TARGET
