@@ -50,7 +50,7 @@ def features_svm(
     parts = [splits.train, splits.val]
     extractor, (train, val) = _extract(config, splits, pretrained, strategy, parts)
     labels = (splits.train.labels, splits.val.labels)
-    scaling = _scaling(strategy, config.seed).fit(train)
+    scaling = _scaling(strategy, config.seed, min(train.shape)).fit(train)
     scaled = (scaling.transform(train), scaling.transform(val))
     learned = _learned(strategy, scaled[0])
     history: list[dict[str, Any]] = []
@@ -124,15 +124,21 @@ def _extract(
     return extractor, features
 
 
-def _scaling(strategy: FeaturesSvm, seed: int) -> Pipeline:
-    """Scales the features; `sqrt_l2` is the Hellinger kernel of Perronnin, Sanchez and Mensink 2010, section 3.1."""
+def _scaling(strategy: FeaturesSvm, seed: int, rank: int) -> Pipeline:
+    """Scales the features; `sqrt_l2` is the Hellinger kernel of Perronnin, Sanchez and Mensink 2010, section 3.1.
+
+    Args:
+      strategy: what to do.
+      seed: of the search for principal components.
+      rank: how many components there are at the most.
+    """
     steps: list[Any] = {
         "none": [],
         "standardize": [StandardScaler()],
         "sqrt_l2": [FunctionTransformer(np.sqrt), Normalizer()],
     }[strategy.scaling]
     if strategy.components is not None:
-        steps.append(PCA(strategy.components, svd_solver="randomized", random_state=seed))
+        steps.append(PCA(min(strategy.components, rank), svd_solver="randomized", random_state=seed))
     return make_pipeline(*(steps or ["passthrough"]))
 
 

@@ -10,7 +10,12 @@ HOURS = "one run, it takes more than half an hour"
 
 FEW = ("dataset.limit_per_class=20", "evaluation.views=center")
 SMALL = ("dataset.limit_per_class=200", "evaluation.views=center", "training.epochs=2")
-TO_TARGET = ("dataset.limit_per_class=100", "training.batch_size=16", "training.epochs=30")
+TO_TARGET = (
+    "dataset.limit_per_class=100",
+    "training.batch_size=16",
+    "training.epochs=30",
+    "optimizer.learning_rate=0.005",
+)
 TANH = ("model.activation=tanh", "optimizer.learning_rate=0.01")
 GLOROT = (
     "model.initializer={kind:glorot_uniform,stddev:null}",
@@ -118,11 +123,10 @@ ARMS = {
     "cifar10_lrn": Arm(("experiment=krizhevsky2012_cifar10",), SMALL),
     "cifar10_no_lrn": Arm(("experiment=krizhevsky2012_cifar10", "model.norm.kind=none"), SMALL),
     "cifar10_plain_pooling": Arm(("experiment=krizhevsky2012_cifar10", "model.pool.size=2"), SMALL),
-    "cifar10_relu": Arm(("experiment=krizhevsky2012_relu_tanh",), TO_TARGET),
-    "cifar10_tanh": Arm(
-        ("experiment=krizhevsky2012_relu_tanh", *TANH, "training.epochs=40"),
-        (*TO_TARGET, "optimizer.learning_rate=0.005"),
+    "cifar10_relu": Arm(
+        ("experiment=krizhevsky2012_relu_tanh",), (*TO_TARGET[:-1], "optimizer.learning_rate=0.001")
     ),
+    "cifar10_tanh": Arm(("experiment=krizhevsky2012_relu_tanh", *TANH, "training.epochs=40"), TO_TARGET),
     "cifar10_relu_glorot": Arm(
         ("experiment=krizhevsky2012_relu_tanh", *GLOROT, "optimizer.learning_rate=0.01"), TO_TARGET
     ),

@@ -61,7 +61,6 @@ SMALLER = {  # in commands
     "model=alexnet_cifar dataset=cifar10": "",
     "ablate.py data_size": "ablate.py data_size --dry-run",
     "scripts/reproduce.py": "scripts/reproduce.py --dry-run",
-    "experiment=dogs_vs_cats_features_svm": "experiment=dogs_vs_cats_features_svm strategy.components=null",
 }
 FILLED = {
     "<data>": "data",

@@ -49,11 +49,12 @@ def fitted(config: RunConfig, tmp_path: Path, epochs: list[int] | None = None) -
         (["strategy=finetune", STAGES, *PRETRAINED], [0, 1]),
         (["strategy=features_svm", "strategy.c=[0.001,0.1]", *PRETRAINED], [0, 1]),
         (["strategy=features_svm", "strategy.c=[1]", *RBF, *PRETRAINED], [0]),
+        (["strategy=features_svm", "strategy.c=[1]", *RBF, "strategy.components=5000", *PRETRAINED], [0]),
         (["strategy=features_mlp", "strategy.units=8", "strategy.scaling=sqrt_l2", *PRETRAINED], [0]),
         (["training.loss=mean_squared_error", "optimizer=sgd", "evaluation.views=mirror"], [0]),
         (["augmentation=krizhevsky2012", "augmentation.load_size=36", "evaluation.views=ten_crop"], [0]),
     ],
-    ids=["scratch", "finetune", "linear SVM", "RBF SVM", "MLP", "squared error", "ten crops"],
+    ids=["scratch", "finetune", "linear SVM", "RBF SVM", "all components", "MLP", "squared error", "ten crops"],
 )
 def test_a_strategy_fits_saves_and_loads(
     tiny: Compose, tmp_path: Path, overrides: list[str], epochs: list[int]
