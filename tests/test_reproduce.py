@@ -183,7 +183,7 @@ def test_every_row_has_a_recipe_and_every_recipe_a_row(reproduce: ModuleType) ->
 
 
 def test_what_is_to_run_is_chosen_by_system_or_arm(reproduce: ModuleType) -> None:
-    assert reproduce.chosen(["R3", "r2_cifar10"]) == ["r2_cifar10", "r3_bikes_vs_ships"]
+    assert reproduce.chosen(["R3", "r2_cifar10"]) == ["r2_cifar10", "r3_bikes_vs_ships", "r3_bikes_vs_ships_slow"]
     with pytest.raises(UserError, match=r"^--only: .*R4, R5, paper, r1_flowers17.*Received: R7$"):
         reproduce.chosen(["R3", "R7"])
 
