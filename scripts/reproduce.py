@@ -29,7 +29,8 @@ STUDY = {False: "reproduction", True: "reproduction-quick"}
 TITLE = {False: "Reference systems, claimed and measured", True: "Reference systems, on small budgets"}
 ABOUT = {
     False: "Accuracies are of the test images; `claim` says whether the mean reaches what was claimed. Intervals are "
-    "over seeds (t) where n > 1, else over the test images (Wilson). Times were taken beside other work.",
+    "over seeds (t) where n > 1, else over the test images (Wilson). Times were taken beside other work, some with "
+    "pauses.",
     True: "These runs saw some of the images for a few epochs: they show that every system runs, not what it reaches.",
 }
 SYSTEMS = sorted({"R5"} | {claim.system for claim in CLAIMS})  # R5 takes no run

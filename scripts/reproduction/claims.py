@@ -151,8 +151,8 @@ CLAIMS = [
     Claim("R2", "AlexNet's shape for 32 pixels", "goal 0.82", 0.82, ("cifar10_best",), accuracy, OURS),
     Claim("R3", "two classes, 100 + 50 photos of each", "none", None, ("r3_bikes_vs_ships",), accuracy,
           f"{NO_FIGURE}, its addresses were not to be had: CIFAR-10's automobiles and ships, enlarged; does not learn: "
-          "the first steps of Adam at 0.001 in 62 million weights take the loss to 100, in float32 too, then the ReLUs "
-          "are dead and it stays 0.693"),
+          "the first steps of Adam at 0.001 in 62 million weights take the loss to 100, in float32 too, then all units "
+          "of conv5 are 0 for every image and the loss stays 0.693"),
     Claim("R3", "the same at a tenth of the rate", "none", None, ("r3_bikes_vs_ships_slow",), accuracy, OURS),
     Claim("R4", "task 1: from scratch, as published", "about 0.845", 0.845, ("r4_scratch",), accuracy,
           "20 of 2,000 images held out; pixels on 0..1 (scale not known; on 0..255 the loss stays 0.5); the last "
