@@ -109,7 +109,7 @@ class FeaturesSvm:
       crops: averages the features over so many positions in each direction: shifted crops of a larger input, in one
         pass.
       scaling: of the features: none, `standardize` each, or `sqrt_l2`, the square root and then unit length.
-      components: principal components that are kept, of fewer images all; null keeps the features.
+      components: principal components that are kept, at most one an image; null keeps the features.
       kernel: of the machine.
       c: values of `C`; the one that is best on val is taken.
     """
