@@ -22,7 +22,7 @@ STAGES = (
 )
 COURSES = {
     "scratch": [
-        "training.epochs=9", "optimizer.learning_rate=0.02", "training.restore_best=true", "training.patience=2",
+        "training.epochs=9", "optimizer.learning_rate=0.02", "training.restore_best=true", "training.patience=3",
         "schedule=reduce_on_plateau", "schedule.patience=1", "schedule.monitor=val/loss",
         "augmentation=rotate_shift_shear_zoom",
     ],
