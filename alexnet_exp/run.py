@@ -17,7 +17,7 @@ from alexnet_exp.data import Splits, load_splits
 from alexnet_exp.download import fetch
 from alexnet_exp.evaluation.figures.of_run import run_figures
 from alexnet_exp.evaluation.metrics import evaluate
-from alexnet_exp.model.weights import Pretrained, read_weights
+from alexnet_exp.model.weights import Pretrained, adapt_model, read_weights
 from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.tracking.lifecycle import Finished, TrackedRun
 from alexnet_exp.tracking.store import download_weights, open_store
@@ -70,6 +70,8 @@ def run(config: RunConfig, overrides: list[str], is_hopeless: Callable[[int, flo
         load_size = config.augmentation.load_size or config.model.input_size
         splits = load_splits(config.dataset, load_size, Path(config.paths.cache))
         pretrained = _pretrained(config)
+        if pretrained:
+            config = replace(config, model=adapt_model(config.model, pretrained))
         identity = fingerprint(config, splits.fingerprint, pretrained.content_sha256 if pretrained else None)
 
         tracker = tracked.begin(config, identity)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import mlflow
@@ -13,6 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.entities import Run
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from alexnet_exp.config import RunConfig, config_from
 from alexnet_exp.config.compose import compose_config
@@ -101,9 +104,28 @@ def test_the_logged_model_is_self_contained_and_without_pickle(finished: tuple[s
     assert all(f"{name}==" in requirements for name in ("keras", "tensorflow", "scikit-learn", "skops", "pydantic"))
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
     assert "image_size: 32" in (folder / "MLmodel").read_text()
-    code = "import sys; sys.modules['hydra'] = sys.modules['omegaconf'] = None; import alexnet_exp.tracking.serving"
+    allowed = closure([line.split("==")[0] for line in requirements.splitlines()])
+    missing = [
+        module
+        for module, owners in packages_distributions().items()
+        if not allowed & {canonicalize_name(owner) for owner in owners}
+    ]
+    assert "hydra" in missing
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import alexnet_exp.tracking.serving"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder / "code", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def closure(requirements: list[str]) -> set[str]:
+    """The distributions that an installation of some brings, by their canonical names."""
+    found: set[str] = set()
+    while requirements:
+        requirement = Requirement(requirements.pop())
+        name = canonicalize_name(requirement.name)
+        if name not in found and (not requirement.marker or requirement.marker.evaluate({"extra": ""})):
+            found.add(name)
+            requirements += distribution(name).requires or []
+    return found
 
 
 def test_the_stored_configuration_composes_the_same_run(finished: tuple[str, RunConfig, RunResult]) -> None:
@@ -122,9 +144,10 @@ def test_transfer_from_an_earlier_run_loads_back_with_the_same_predictions(
     uri, _, source = finished
     stages = ["strategy.stages=[{layers: [head], epochs: 1, learning_rate: 0.1}]"] if strategy == "finetune" else []
     words = [f"strategy={strategy}", "weights=run", f"weights.run_id={source.run_id}", f"tracking.uri='{uri}'"]
-    config = tiny("tracking.figures=true", *words, *stages)
+    config = tiny("tracking.figures=true", "model.preprocess.scale=1", *words, *stages)
     result = run(config, [])
-    tags = stored(result).data.tags
+    tags, params = stored(result).data.tags, stored(result).data.params
+    assert params["model.preprocess.scale"] == stored(source).data.params["model.preprocess.scale"]
     assert tags["weights_sha256"]
     assert tags["weights_run_id"] == source.run_id
     left = artifacts(result.run_id)

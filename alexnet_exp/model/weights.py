@@ -11,37 +11,41 @@ import keras
 import numpy as np
 
 from alexnet_exp.checksums import file_sha256
-from alexnet_exp.config.schema import ModelConfig, Preprocess
+from alexnet_exp.config.schema import Lrn, ModelConfig, Preprocess
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.alexnet import block_of
 from alexnet_exp.model.formats import convert
+from alexnet_exp.model.layers import LocalResponseNormalization
 from alexnet_exp.model.weight_files import WeightsMetadata, read_safetensors, write_weights
 
 __all__ = ["Pretrained", "WeightsMetadata", "load_weights", "read_weights", "write_weights"]
 
 log = logging.getLogger(__name__)
+POSITIONS = {"lrn_pool": "after_activation", "pool_lrn": "after_pool"}
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Weights by name and what the network that had them was fed with.
+    """Weights by name, and the constants of the network that had them.
 
     Attributes:
       values: `layer/variable` -> array: `conv1/kernel` (height, width, channels per group, filters), `fc6/bias`.
       preprocess: how raw pixels become the network's input.
+      lrn: of its local response normalisation; None where it has none.
       sha256: of the file.
       metadata: what the weights are; None for a network saved as `.keras`.
     """
 
     values: dict[str, np.ndarray]
     preprocess: Preprocess
+    lrn: Lrn | None
     sha256: str
     metadata: WeightsMetadata | None
 
     @cached_property
     def content_sha256(self) -> str:
-        """SHA-256 of the weights themselves: the same for the same values in another file or format."""
-        digest = hashlib.sha256(repr(self.preprocess).encode())
+        """SHA-256 of the values: the same in another file or format."""
+        digest = hashlib.sha256()
         for name, value in sorted(self.values.items()):
             digest.update(f"{name} {value.dtype} {value.shape}".encode())
             digest.update(value.tobytes())
@@ -58,21 +62,21 @@ def read_weights(path: Path) -> Pretrained:
     """
     if path.suffix == ".safetensors":
         values, metadata = read_safetensors(path)
-        return Pretrained(values, metadata.preprocess, file_sha256(path), metadata)
+        return Pretrained(values, metadata.preprocess, metadata.lrn, file_sha256(path), metadata)
     if path.suffix != ".keras":
-        conversion = convert(path)
-        return Pretrained(
-            conversion.values, conversion.metadata.preprocess, conversion.metadata.original_sha256, conversion.metadata
-        )
+        values, metadata = (conversion := convert(path)).values, conversion.metadata
+        return Pretrained(values, metadata.preprocess, metadata.lrn, metadata.original_sha256, metadata)
     try:
         network = keras.saving.load_model(path, compile=False)
         settings = network.get_layer("preprocess").get_config()
+        preprocess = Preprocess(**{name: settings[name] for name in ("channels", "scale", "mean", "std")})
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise WeightsError(f"{path}: expected a network of this project saved as .keras. Received: {reason}") from None
-    preprocess = Preprocess(**{name: settings[name] for name in ("channels", "scale", "mean", "std")})
     values = {name: np.asarray(value) for name, value in _variables(network).items()}
-    return Pretrained(values, preprocess, file_sha256(path), None)
+    norms = [layer for layer in network.layers if isinstance(layer, LocalResponseNormalization)]
+    lrn = Lrn(size=norms[0].size, alpha=norms[0].alpha, beta=norms[0].beta, k=norms[0].k) if norms else None
+    return Pretrained(values, preprocess, lrn, file_sha256(path), None)
 
 
 def adapt_model(model: ModelConfig, pretrained: Pretrained) -> ModelConfig:
@@ -81,12 +85,12 @@ def adapt_model(model: ModelConfig, pretrained: Pretrained) -> ModelConfig:
     Raises:
       WeightsError: when LRN and pooling come in another order than in the network that the weights belong to.
     """
-    metadata, norm = pretrained.metadata, model.norm
-    if metadata is not None and metadata.lrn is not None and norm.kind == "lrn":
-        position = {"lrn_pool": "after_activation", "pool_lrn": "after_pool"}[metadata.order]
+    norm = model.norm
+    if pretrained.lrn and norm.kind == "lrn":
+        position = POSITIONS[pretrained.metadata.order] if pretrained.metadata else norm.position
         if norm.position != position:
             raise WeightsError(f"model.norm.position: expected {position} for these weights. Received: {norm.position}")
-        norm = replace(norm, lrn=metadata.lrn)
+        norm = replace(norm, lrn=pretrained.lrn)
     return replace(model, preprocess=pretrained.preprocess, norm=norm)
 
 

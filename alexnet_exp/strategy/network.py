@@ -11,7 +11,7 @@ from alexnet_exp.data.batches import Feed, array_feed, image_feed
 from alexnet_exp.data.views import training_views
 from alexnet_exp.model import build_alexnet
 from alexnet_exp.model.alexnet import frozen_prefix, split_network, up_to
-from alexnet_exp.model.weights import Pretrained, adapt_model, load_weights
+from alexnet_exp.model.weights import Pretrained, load_weights
 from alexnet_exp.strategy.fitted import Fitted
 from alexnet_exp.training.activation_store import activation_store
 from alexnet_exp.training.activations import kept_outputs
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 def build_network(
     config: RunConfig, classes: int, pretrained: Pretrained | None, cut: str | None = None
 ) -> keras.Model:
-    """The network, with its pretrained layers and the preprocessing that they were trained with.
+    """The network, with its pretrained layers. `config.model` has their constants already (`adapt_model`).
 
     Args:
       cut: leaves out the hidden layers after it, which hold most of the weights.
@@ -34,7 +34,7 @@ def build_network(
     if pretrained is None or isinstance(config.weights, NoWeights):
         return build_alexnet(model, classes)
     unused = [] if cut is None else [*(config.model.dense.keys() - model.dense.keys()), "head"]
-    network = build_alexnet(adapt_model(model, pretrained), classes)
+    network = build_alexnet(model, classes)
     load_weights(network, pretrained, [*config.weights.fresh, *unused])
     return network
 

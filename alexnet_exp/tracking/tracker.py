@@ -30,7 +30,9 @@ if TYPE_CHECKING:  # keeping a run needs no TensorFlow
     from alexnet_exp.evaluation.metrics import Report
     from alexnet_exp.strategy import Fitted
 
-REQUIREMENTS = ["tensorflow", "keras", "scikit-learn", "numpy", "pillow", "pydantic", "skops", "filelock", "rich"]
+REQUIREMENTS = [
+    "tensorflow", "keras", "scikit-learn", "numpy", "pillow", "pydantic", "safetensors", "skops", "filelock", "rich",
+]  # fmt: skip
 VALUE_LENGTH = 6000  # of a parameter; MLflow refuses more
 
 

@@ -10,7 +10,7 @@ import pytest
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model import build_alexnet
-from alexnet_exp.model.weights import load_weights, read_weights
+from alexnet_exp.model.weights import adapt_model, load_weights, read_weights
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,19 @@ def test_all_layers_but_the_fresh_ones_are_loaded(saved: Path) -> None:
     np.testing.assert_array_equal(network.get_layer("head").get_weights()[0], head)
 
 
-def test_the_preprocessing_travels_with_the_weights(saved: Path) -> None:
-    assert read_weights(saved).preprocess == compose_config([]).model.preprocess
+def test_preprocessing_and_lrn_travel_with_the_weights(saved: Path, tmp_path: Path) -> None:
+    lrn = ("model.norm={kind: lrn, layers: [conv1]}", "model.norm.lrn={size: 3, alpha: 0.5, k: 1}")
+    pixels = ("model.preprocess={channels: bgr, scale: 2, mean: [1, 2, 3]}",)
+    network, other = build(*lrn, *pixels), compose_config(["model.norm={kind: lrn, layers: [conv1]}"]).model
+    network.save(tmp_path / "network.keras")
+    pretrained = read_weights(tmp_path / "network.keras")
+    adapted = adapt_model(other, pretrained)
+    assert adapted == compose_config([*lrn, *pixels]).model != other
+    twin = build_alexnet(adapted, 10)
+    load_weights(twin, pretrained, fresh=[])
+    images = np.random.default_rng(0).integers(0, 256, (2, *network.input_shape[1:]), np.uint8)
+    np.testing.assert_array_equal(twin(images), network(images))
+    assert read_weights(saved).lrn is None
 
 
 @pytest.mark.parametrize(
