@@ -6,6 +6,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from filelock import FileLock
+
 from alexnet_exp.console import progress_bar
 from alexnet_exp.errors import UserError
 
@@ -14,7 +16,7 @@ CHUNK = 1 << 20
 
 
 def fetch(path: Path, url: str | None, checksum: str | None) -> Path:
-    """Makes sure that a file is there and is the right one.
+    """Makes sure that a file is there and is the right one. Of several processes one downloads, the others wait.
 
     Args:
       path: of the file.
@@ -35,17 +37,15 @@ def fetch(path: Path, url: str | None, checksum: str | None) -> Path:
     partial = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _download(url, partial)
-    except (OSError, http.client.HTTPException, urllib.error.URLError) as error:
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            if not path.is_file():
+                _download(url, partial)
+                _settle(partial, path, checksum)
+    except (OSError, http.client.HTTPException) as error:
         raise UserError(
             f"expected a file at {path}: put it there, from {url}. Received: no such file ({error})"
         ) from None
-    try:
-        verify(partial, checksum)
-    except UserError:
-        partial.unlink()
-        raise
-    return partial.replace(path)
+    return path
 
 
 def verify(path: Path, checksum: str | None) -> None:
@@ -61,6 +61,15 @@ def verify(path: Path, checksum: str | None) -> None:
         received = hashlib.file_digest(file, algorithm).hexdigest()
     if not received.startswith(expected):
         raise UserError(f"{path}: expected the {algorithm} checksum {expected}. Received: {received}")
+
+
+def _settle(partial: Path, path: Path, checksum: str | None) -> None:
+    try:
+        verify(partial, checksum)
+    except UserError:
+        partial.unlink()
+        raise
+    partial.replace(path)
 
 
 def _download(url: str, partial: Path) -> None:

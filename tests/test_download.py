@@ -3,7 +3,9 @@
 import hashlib
 import http.server
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,10 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(CONTENT) - start))
         self.end_headers()
         body = CONTENT[start:]
+        if self.path == "/slow":
+            self.wfile.write(body[:1000])
+            time.sleep(0.5)
+            body = body[1000:]
         self.wfile.write(body[: len(body) // 2] if self.path == "/breaks_off" and not start else body)
 
     def log_message(self, *_: object) -> None:
@@ -44,12 +50,26 @@ def server() -> Iterator[str]:
         running.shutdown()
 
 
+def left(folder: Path) -> list[str]:
+    """What a download leaves, but for the empty file that processes take turns by."""
+    return [file.name for file in folder.iterdir() if file.suffix != ".lock"]
+
+
 def test_a_missing_file_is_downloaded_and_verified_once(server: str, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "weights.bin"
     for _ in range(2):
         assert fetch(path, f"{server}/file", f"sha256:{SHA256[:8]}").read_bytes() == CONTENT
     assert len(Server.ranges) == 1
-    assert [file.name for file in path.parent.iterdir()] == ["weights.bin"]
+    assert left(path.parent) == ["weights.bin"]
+
+
+def test_of_two_that_want_it_at_once_one_downloads(server: str, tmp_path: Path) -> None:
+    def wanted(_: int) -> bytes:
+        return fetch(tmp_path / "weights.bin", f"{server}/slow", f"sha256:{SHA256[:8]}").read_bytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(wanted, range(2))) == [CONTENT, CONTENT]
+    assert Server.ranges == [None]
 
 
 @pytest.mark.parametrize("address", ["breaks_off", "no_ranges"])
@@ -65,7 +85,7 @@ def test_a_download_that_broke_off_resumes_or_starts_over(server: str, tmp_path:
 def test_a_wrong_checksum_leaves_nothing(server: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected the sha1 checksum 00000000"):
         fetch(tmp_path / "weights.bin", f"{server}/file", "sha1:00000000")
-    assert list(tmp_path.iterdir()) == []
+    assert left(tmp_path) == []
 
 
 def test_a_present_file_with_a_wrong_checksum_is_kept_but_refused(tmp_path: Path) -> None:
@@ -81,4 +101,4 @@ def test_what_cannot_be_had_names_the_file_to_put_there(server: str, tmp_path: P
     url = server + address if address.startswith("/") else f"http://127.0.0.1{address}"
     with pytest.raises(UserError, match=r"expected a file at .*weights\.bin: put it there, from http://127"):
         fetch(tmp_path / "weights.bin", url, None)
-    assert list(tmp_path.iterdir()) == []
+    assert left(tmp_path) == []
