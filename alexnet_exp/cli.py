@@ -50,7 +50,7 @@ def launch() -> int | str:
     Raises:
       SystemExit: when a signal ends it, or with `run.fail_fast` a failing job.
     """
-    show_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
+    show_traceback = os.environ.get("HYDRA_FULL_ERROR", "")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
     signal.signal(signal.SIGTERM, terminate)
     register_resolvers()
@@ -59,11 +59,13 @@ def launch() -> int | str:
     except KeyboardInterrupt:
         interrupted()
     except Exception as error:
-        if failures():  # of the jobs of a sweep; each told of its own
+        if {_cause(error), str(error)} & {failure.cause for failure in failures()}:  # a job of a sweep told it
             return 1
         if show_traceback or not isinstance(error, MISTAKES):
             raise
         return message(error)
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = show_traceback
     return 0
 
 
@@ -92,17 +94,15 @@ def app(composed: DictConfig) -> float:
     except UserError as error:
         if HydraConfig.get().mode == RunMode.RUN:
             sys.exit(message(error))
-        cause = "; ".join(explain(error))
-        log.error("job %s failed: %s", HydraConfig.get().job.num, cause)
-        _failed(cause, composed.run.fail_fast)
+        log.error("job %s failed: %s", HydraConfig.get().job.num, _cause(error))
+        _failed(_cause(error), composed.run.fail_fast)
         raise
     except Exception as error:
         if HydraConfig.get().mode == RunMode.RUN:
             raise
         log.exception("job %s failed", HydraConfig.get().job.num)
-        cause = f"{type(error).__name__}: {one_line(error)}"
-        _failed(cause, composed.run.fail_fast)
-        raise RuntimeError(cause) from None
+        _failed(_cause(error), composed.run.fail_fast)
+        raise RuntimeError(_cause(error)) from None
 
 
 def _is_hopeless(trial: int | None) -> Callable[[int, float], bool] | None:
@@ -111,6 +111,10 @@ def _is_hopeless(trial: int | None) -> Callable[[int, float], bool] | None:
         return None
     sweeper = HydraConfig.get().sweeper
     return tuning.watched(sweeper.study, sweeper.storage, trial, instantiate(sweeper.pruner))
+
+
+def _cause(error: Exception) -> str:
+    return "; ".join(explain(error)) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"
 
 
 def _failed(cause: str, fail_fast: bool) -> None:

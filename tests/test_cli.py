@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from alexnet_exp.cli import app, mistakes_in_one_line
+from alexnet_exp.cli import app, launch, mistakes_in_one_line
 from alexnet_exp.config.compose import CONF
 from alexnet_exp.errors import ConfigError
+from alexnet_exp.sweep import FAILURE, Sweeps
 
 
 class TwoArguments(Exception):
@@ -55,6 +57,29 @@ def test_what_a_job_raises_reaches_the_process_that_launched_it(
     assert str(pickle.loads(pickle.dumps(raised.value))) == "TwoArguments: 5 is wrong"
     assert "Traceback" in caplog.text
     assert "job 3 failed" in caplog.text
+
+
+def test_what_ends_a_sweep_is_not_taken_for_the_failure_of_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends_with(error: Exception) -> None:
+        def app() -> None:
+            raise error
+
+        monkeypatch.setattr("alexnet_exp.cli.app", app)
+
+    job = tmp_path / "0"
+    job.mkdir()
+    (job / FAILURE).write_text('{"job": 0, "overrides": [], "cause": "ValueError: of a job"}')
+    monkeypatch.setattr(Sweeps, "folders", [tmp_path])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+    ends_with(RuntimeError("ValueError: of a job"))
+    assert launch() == 1
+    ends_with(HydraException("no such launcher"))
+    assert launch() == "error: no such launcher"
+    ends_with(RuntimeError("a worker was killed"))
+    with pytest.raises(RuntimeError, match="a worker was killed"):
+        launch()
 
 
 @pytest.mark.skipif(bool(importlib.util.find_spec("ray")), reason="Ray is installed")
