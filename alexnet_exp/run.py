@@ -19,6 +19,7 @@ from alexnet_exp.evaluation.figures.of_run import run_figures
 from alexnet_exp.evaluation.metrics import evaluate
 from alexnet_exp.model.weights import Pretrained, adapt_model, read_weights
 from alexnet_exp.strategy import STRATEGIES
+from alexnet_exp.tracking.journal import PRUNED
 from alexnet_exp.tracking.lifecycle import Finished, TrackedRun
 from alexnet_exp.tracking.store import download_weights, open_store
 from alexnet_exp.tracking.tracker import Tracker
@@ -144,7 +145,7 @@ def _on_epoch(config: RunConfig, tracker: Tracker, is_hopeless: Callable[[int, f
         if to_tensorboard:
             to_tensorboard(epoch, metrics)
         if is_hopeless and is_hopeless(epoch, metrics["val/accuracy"]):
-            tracker.tag(pruned=f"after epoch {epoch}")
+            tracker.tag(**{PRUNED: f"after epoch {epoch}"})
             raise Pruned(metrics["val/accuracy"])
 
     return on_epoch

@@ -24,7 +24,7 @@ import pandas as pd
 from rich.console import Console
 
 from alexnet_exp.cli import message, mistakes_in_one_line, terminate
-from alexnet_exp.config import RunConfig
+from alexnet_exp.config import RunConfig, config_from
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import headed_table, silent_stderr, standard_output
 from alexnet_exp.tracking.delivery import sync
@@ -121,12 +121,12 @@ def resume(arguments: argparse.Namespace, config: RunConfig) -> int:
     with silent_stderr():
         from alexnet_exp.run import run
     failures = 0
-    for run_id, stored in found.items():
-        settings = replace(stored.run, if_exists="reuse")
-        tracking = replace(stored.tracking, uri=config.tracking.uri)
+    for run_id, settings in found.items():
+        settings["run"]["if_exists"] = "reuse"
+        settings["tracking"]["uri"] = config.tracking.uri
         places = replace(config.paths, state=str(arguments.state))
         try:
-            run(replace(stored, run=settings, tracking=tracking, paths=places), [])
+            run(replace(config_from(settings, to_run=False), paths=places), [])
         except Exception as error:  # one run that fails does not hold up the others; its traceback is in its log
             failures += 1
             print(f"{run_id}  {message(error)}", file=sys.stderr)

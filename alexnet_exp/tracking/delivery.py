@@ -154,13 +154,13 @@ def sync(state: Path, uri: str | None) -> list[Delivery]:
 
 
 def remove_finished(journal: Journal) -> None:
-    """Removes the journal of a FINISHED run that was delivered; one that can be resumed keeps it."""
-    if journal.status == "FINISHED" and journal.delivered:
+    """Removes the journal of a run that is over and was delivered; one that can be resumed keeps it."""
+    if journal.over and journal.delivered:
         journal.delete()
 
 
 def _client_of(journal: Journal, uri: str | None) -> MlflowClient:
-    store = journal.records()[0]["uri"]
+    store = journal.store
     if uri and without_credentials(uri) == store:
         store = uri
     check_reachable(store)

@@ -22,6 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 Record = dict[str, Any]
+PRUNED = "pruned"  # the tag of a trial that was stopped because others are better
 
 
 class Journal:
@@ -136,6 +137,17 @@ class Journal:
         """How the run ended; None while it runs or when its process was killed."""
         last = (self.records() or [{}])[-1]
         return last.get("status")
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody will resume it: it has finished, or was pruned."""
+        pruned = any(PRUNED in record["values"] for record in self.records() if record["kind"] == "tags")
+        return self.status == "FINISHED" or (pruned and self.status == "KILLED")
+
+    @property
+    def store(self) -> str | None:
+        """The URI of the store that it is for, without credentials; None while it has no record."""
+        return next((record["uri"] for record in self.records()), None)
 
     def delete(self) -> None:
         """Removes what was delivered; the folder too when nobody else keeps something in it."""

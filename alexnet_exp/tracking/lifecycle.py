@@ -140,7 +140,7 @@ class TrackedRun:
         except OSError as full:  # no room for the journal: the store is told without it
             log.warning("the journal cannot be written (%s)", short(full))
             self._tell_directly(tracker.run_id, status, error or full)
-        if status == "FINISHED":
+        if status == "FINISHED" or tracker.journal.over:
             shutil.rmtree(tracker.checkpoints, ignore_errors=True)
         if problem := tracker.close(self._config.tracking.flush_seconds):
             journal = tracker.journal

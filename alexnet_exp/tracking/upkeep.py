@@ -2,19 +2,24 @@
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import pandas as pd
 import yaml
+from filelock import Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from alexnet_exp.config import RunConfig, config_from
 from alexnet_exp.tracking.delivery import deliver, remove_finished
 from alexnet_exp.tracking.identity import FINGERPRINT, is_live
 from alexnet_exp.tracking.journal import Journal, journals
 from alexnet_exp.tracking.provenance import CONFIG
 from alexnet_exp.tracking.query import FINISHED, find_study, run_filter
+from alexnet_exp.tracking.reach import without_credentials
 
 STALE = "stale"  # the status of a run that says RUNNING, but has no process
 
@@ -47,26 +52,30 @@ def end_stale(run_id: str, state: Path) -> None:
         remove_finished(journal)
 
 
-def unfinished(state: Path, study: str) -> dict[str, RunConfig]:
-    """By id the configurations of the runs of a study that can be resumed here, the oldest first."""
-    configs = {
-        journal.run_id: _config_of(journal)
+def unfinished(state: Path, study: str) -> dict[str, dict[str, Any]]:
+    """By id the stored configurations of the runs of a study that can be resumed here, the oldest first."""
+    files = {
+        journal.run_id: journal.artifacts / CONFIG
         for journal in journals(state)
-        if journal.status != "FINISHED" and not journal.live
+        if not journal.over and not journal.live
     }
-    return {run_id: config for run_id, config in configs.items() if config and config.run.study == study}
+    stored = {run_id: yaml.safe_load(file.read_text()) for run_id, file in files.items() if file.exists()}
+    return {run_id: settings for run_id, settings in stored.items() if settings["run"]["study"] == study}
 
 
 def remove_needless(experiment_id: str, state: Path) -> list[Path]:
     """Removes the journals and checkpoints of unfinished runs that nobody will resume, and returns their folders.
 
-    That are runs that are deleted or gone, and those whose experiment another run has finished.
+    That are runs that are deleted or gone, and those whose experiment another run has finished. Runs of another store
+    than the one in use stay.
     """
     removed = []
+    store = without_credentials(mlflow.get_tracking_uri())
     for journal in journals(state):
-        if not journal.live and journal.delivered and not _is_needed(experiment_id, journal.run_id):
-            journal.delete()
-            removed.append(journal.folder)
+        with suppress(Timeout), journal.held():
+            if journal.store in (store, None) and journal.delivered and not _is_needed(experiment_id, journal.run_id):
+                journal.delete()
+                removed.append(journal.folder)
     for checkpoints in state.glob("*/checkpoints"):
         if not (journal := Journal(checkpoints.parent)).exists and not journal.live:
             shutil.rmtree(checkpoints.parent, ignore_errors=True)
@@ -84,12 +93,9 @@ def _is_needed(experiment_id: str, run_id: str) -> bool:
     client = MlflowClient()
     try:
         run = client.get_run(run_id)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
         return False
     same = f"tags.{FINGERPRINT} = '{run.data.tags.get(FINGERPRINT)}' and {FINISHED}"
     return run.info.lifecycle_stage == "active" and not client.search_runs([experiment_id], same, max_results=1)
-
-
-def _config_of(journal: Journal) -> RunConfig | None:
-    file = journal.artifacts / CONFIG
-    return config_from(yaml.safe_load(file.read_text()), to_run=False) if file.exists() else None

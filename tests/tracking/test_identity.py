@@ -187,12 +187,40 @@ def test_upkeep_finds_what_is_unfinished_and_removes_what_nobody_needs(configure
     needless, needed = (Journal(state / run.info.run_id) for run in reversed(all_runs()))
     (needless.checkpoints / "000001").mkdir(parents=True)
     photos.rmdir()  # only the run itself needs them
-    assert [config.run.study for config in unfinished(state, "a").values()] == ["a", "a"]
+    assert [settings["run"]["study"] for settings in unfinished(state, "a").values()] == ["a", "a"]
     assert unfinished(state, "b") == {}
     write(configured("run.if_exists=rerun"), range(1), same="e" * 64)
     assert remove_needless(experiment_id, state) == [needless.folder]
     assert not needless.folder.exists()
     assert list(unfinished(state, "a")) == [needed.run_id]
-    assert needed_since(state) <= time.time()
+    began = (needed.artifacts / "config" / "config.yaml").stat().st_mtime
+    assert needed_since(state) == began
     MlflowClient().delete_run(needed.run_id)
+    open_store(f"sqlite:///{tmp_path / 'other.db'}", "alexnet")
+    assert remove_needless(experiment_id, state) == []
+    open_store(config.tracking.uri, "alexnet")
+    with needed.held():
+        assert remove_needless(experiment_id, state) == []
     assert remove_needless(experiment_id, state) == [needed.folder]
+    assert needed_since(state) == pytest.approx(time.time(), abs=5)
+
+
+def test_a_pruned_trial_is_not_resumed(configured: Configure, tmp_path: Path) -> None:
+    config = configured("run.study=a")
+
+    def trial() -> None:
+        with TrackedRun(config, open_store(config.tracking.uri, "alexnet"), []) as tracked:
+            tracker = tracked.begin(config, "f" * 64)
+            assert not isinstance(tracker, Finished)
+            log_epochs(tracker, range(1))
+            tracker.checkpoints.mkdir()
+            tracker.tag(pruned="after epoch 1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trial()
+    (run,) = all_runs()
+    assert run.info.status == "KILLED"
+    assert not (tmp_path / "state" / run.info.run_id).exists()
+    assert unfinished(tmp_path / "state", "a") == {}
+    assert write(config, range(EPOCHS)) != run.info.run_id
