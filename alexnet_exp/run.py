@@ -79,7 +79,10 @@ def run(config: RunConfig, overrides: list[str], is_hopeless: Callable[[int, flo
         if isinstance(tracker, Finished):
             return _reused(tracker, config, len(splits.test))
         tracker.tag(
-            precision=config.training.precision, devices=config.training.devices, dataset_sha256=splits.fingerprint
+            precision=config.training.precision,
+            devices=config.training.devices,
+            dataset_sha256=splits.fingerprint,
+            test_sha256=splits.test_sha256,
         )
         if config.run.trial is not None:
             tracker.tag(trial=config.run.trial)

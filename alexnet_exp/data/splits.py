@@ -86,6 +86,14 @@ class Splits:
             digest.update(part.labels.tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def test_sha256(self) -> str:
+        """SHA-256 over names and classes of the test images: the same at another size in pixels."""
+        images = [
+            f"{self.class_names[label]} {name}" for label, name in zip(self.test.labels, self.test.ids, strict=True)
+        ]
+        return hashlib.sha256("\n".join([*self.class_names, *sorted(images)]).encode()).hexdigest()
+
 
 def load_splits(dataset: DatasetConfig, size: int, cache: Path) -> Splits:
     """Loads a dataset's images at `size` x `size` pixels and splits them.

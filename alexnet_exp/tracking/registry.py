@@ -13,6 +13,7 @@ from alexnet_exp.tracking.query import find_run
 from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, short
 
 CHAMPION = "champion"
+TEST_SHA256 = "test_sha256"  # the tag with the digest of the names and classes of the test images
 MODELS = "models:/"
 
 
@@ -61,7 +62,7 @@ def promote(run_id: str, name: str, force: bool = False) -> Promotion:
 
     Raises:
       UserError: when the run has no tested model, or the champion is better: its interval of accuracy on the test
-        images lies above the run's, or the two were tested on different data sets.
+        images lies above the run's, or the two were tested on different images.
     """
     run = _tested_run(run_id)
     before = _champion(name)
@@ -91,11 +92,10 @@ def _champion(name: str) -> ModelVersion | None:
 
 
 def _check_against(run: Run, champion: Run, name: str) -> None:
-    data, other_data = run.data.tags["dataset"], champion.data.tags["dataset"]
-    if data != other_data:
+    if run.data.tags.get(TEST_SHA256) != champion.data.tags.get(TEST_SHA256):
         raise UserError(
-            f"expected a run on {other_data}, as the champion of {name} (--force promotes it all the same). "
-            f"Received: a run on {data}"
+            f"expected a run with the test images of the champion of {name}, run {champion.info.run_id} "
+            f"(--force promotes it all the same). Received: run {run.info.run_id} with others"
         )
     if run.data.metrics["test/accuracy_high"] < champion.data.metrics["test/accuracy_low"]:
         raise UserError(

@@ -22,9 +22,9 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def splits_of(root: Path, *overrides: str) -> Splits:
+def splits_of(root: Path, *overrides: str, size: int = 16) -> Splits:
     config = compose_config(["dataset=image_folder", f"dataset.root={root}", *overrides])
-    return load_splits(config.dataset, 16, Path("cache"))
+    return load_splits(config.dataset, size, Path("cache"))
 
 
 LIMITS = compose_config([]).dataset.limits
@@ -99,8 +99,12 @@ class TestFolders:
         again = splits_of(photos, "dataset.val_fraction=0.25", "dataset.test_fraction=0.34")
         assert again.train.ids == splits.train.ids
         assert again.fingerprint == splits.fingerprint
+        larger = splits_of(photos, "dataset.val_fraction=0.5", "dataset.test_fraction=0.34", size=24)
+        assert larger.fingerprint != splits.fingerprint
+        assert larger.test_sha256 == splits.test_sha256
         other = splits_of(photos, "dataset.val_fraction=0.25", "dataset.test_fraction=0.34", "dataset.split_seed=1")
         assert other.train.ids != splits.train.ids
+        assert other.test_sha256 != splits.test_sha256
 
     @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
     def test_an_archive_gives_the_same_pixels_as_its_folder(self, photos: Path, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""A run's model becomes the champion of a name unless the champion is better or learned something else."""
+"""A run's model becomes the champion of a name unless the champion is better or was tested on other images."""
 
 import runpy
 import sys
@@ -8,15 +8,15 @@ import mlflow
 import pytest
 
 from alexnet_exp.errors import UserError
-from alexnet_exp.tracking.registry import promote, run_id_of
+from alexnet_exp.tracking.registry import TEST_SHA256, promote, run_id_of
 from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, use_store
 from tests.conftest import REPO
 
 
-def run_with(accuracy: float, dataset: str = "cats", status: str = "FINISHED", model: bool = True) -> str:
+def run_with(accuracy: float, images: str = "a", status: str = "FINISHED", model: bool = True) -> str:
     """The id of a run with an interval of 0.1 around the accuracy."""
     client = mlflow.MlflowClient()
-    run_id = client.create_run("0", tags={"dataset": dataset}).info.run_id
+    run_id = client.create_run("0", tags={TEST_SHA256: images}).info.run_id
     for name, value in (("accuracy_low", accuracy - 0.05), ("accuracy_high", accuracy + 0.05)):
         client.log_metric(run_id, f"test/{name}", value)
     if model:
@@ -47,8 +47,10 @@ def test_a_better_or_equal_model_is_promoted_and_a_worse_one_refused() -> None:
     with pytest.raises(UserError, match=message):
         promote(worse, "pets")
     assert run_id_of("models:/pets@champion") == first
-    with pytest.raises(UserError, match=r"run on cats, as the champion of pets .* Received: a run on digits$"):
-        promote(run_with(0.9, "digits"), "pets")
+    with pytest.raises(
+        UserError, match=r"with the test images of the champion of pets.* Received: run \w+ with others$"
+    ):
+        promote(run_with(0.9, images="b"), "pets")
     assert promote(worse, "pets", force=True).version == "3"
     assert run_id_of("models:/pets@champion") == worse
 
