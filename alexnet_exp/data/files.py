@@ -53,8 +53,8 @@ def list_images(root: Path, limits: Limits) -> list[ImageFile]:
       limits: of an archive.
 
     Raises:
-      DataError: when there are no images, fewer than two classes, or part folders beside others, and when an archive
-        is damaged or refused.
+      DataError: when there are no images, fewer than two classes, or part folders beside others, and when a folder
+        cannot be read or an archive is damaged or refused.
     """
     names = sorted({posixpath.normpath(name) for name in _names(root, limits)})
     paths = [path for name in names if _is_image(path := PurePosixPath(name))]
@@ -102,7 +102,11 @@ def read_images(root: Path, names: Iterable[str], limits: Limits) -> Iterator[tu
 
 
 def walk_images(folder: Path) -> Iterator[str]:
-    """Names of the images below a folder, sorted folder by folder, without the hidden ones."""
+    """Names of the images below a folder, sorted folder by folder, without the hidden ones.
+
+    Raises:
+      DataError: when a folder in it cannot be read.
+    """
     return (name for name in _walk(folder, "", frozenset()) if _is_image(PurePosixPath(name)))
 
 
@@ -157,7 +161,11 @@ def _names(root: Path, limits: Limits) -> list[str]:
 def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
     """Files below a folder. Links to folders are followed, but not back into one that they lie in."""
     above |= {os.path.realpath(folder)}
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"expected a folder that can be read. Received: {folder} ({error.strerror})") from None
+    for entry in entries:
         if not entry.is_dir():
             yield prefix + entry.name
         elif os.path.realpath(entry.path) not in above:

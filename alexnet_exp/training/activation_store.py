@@ -137,7 +137,7 @@ class ActivationStore:
         with FileLock(self.folder / ".lock"):
             self._remove_leftovers()
             kept = self.entries()
-            total = size + sum(path.stat().st_size for path in self.folder.glob(f"*/{DATA}"))
+            total = size + sum(_size(path) for path in self.folder.glob(f"*/{DATA}"))
             for entry in kept:
                 if total <= self.max_gb * GIGABYTE:
                     break
@@ -146,7 +146,8 @@ class ActivationStore:
                 total -= entry.size
             partial.mkdir()
             with (partial / DATA).open("wb") as data:
-                os.posix_fallocate(data.fileno(), 0, size)
+                if hasattr(os, "posix_fallocate"):  # not on macOS
+                    os.posix_fallocate(data.fileno(), 0, size)
 
     def _remove_leftovers(self) -> None:
         """Removes what killed jobs have left half written."""
@@ -168,6 +169,13 @@ class ActivationStore:
 
     def _lock(self, key: str) -> Path:
         return self.folder / f"{key}.lock"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another job has just renamed or removed it
+        return 0
 
 
 def activation_store(cache: CacheConfig, paths: Paths) -> ActivationStore:

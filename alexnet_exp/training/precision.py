@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from filelock import FileLock
+from pydantic import PositiveFloat, TypeAdapter
 
 from alexnet_exp.checksums import json_sha256
 from alexnet_exp.config import to_dict
@@ -53,17 +54,30 @@ def _multiplies_bfloat16() -> bool:
 def _faster(model: ModelConfig, batch_size: int, cache: Path) -> Precision:
     identity = [_processor(), tf.__version__, to_dict(model), batch_size]
     answers = cache / "precision" / f"{json_sha256(identity)[:32]}.json"
-    answers.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(answers.with_suffix(".lock")):
-        if not answers.exists():
-            seconds = _probe(model, batch_size)
-            partial = answers.with_suffix(".partial")
-            partial.write_text(json.dumps(seconds))
-            partial.rename(answers)
-    seconds = json.loads(answers.read_text())
+    seconds = None
+    try:
+        answers.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(answers.with_suffix(".lock")):
+            if (seconds := _read(answers)) is None:
+                seconds = _probe(model, batch_size)
+                partial = answers.with_suffix(".partial")
+                partial.write_text(json.dumps(seconds))
+                partial.rename(answers)
+    except OSError as error:
+        log.warning("the times of both precisions are not kept: %s", error)
+        seconds = seconds or _probe(model, batch_size)
     ratio = seconds["float32"] / seconds["bfloat16"]
     log.info("bfloat16 trains at %.2f times the speed of float32 with batches of %d", ratio, batch_size)
     return "bfloat16" if ratio >= WORTHWHILE else "float32"
+
+
+def _read(answers: Path) -> dict[str, float] | None:
+    """The seconds that were kept; None where there are none or they are damaged."""
+    try:
+        seconds = TypeAdapter(dict[str, PositiveFloat]).validate_json(answers.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return seconds if {"float32", "bfloat16"} <= seconds.keys() else None
 
 
 def _probe(model: ModelConfig, batch_size: int) -> dict[str, float]:

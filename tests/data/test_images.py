@@ -1,8 +1,10 @@
 """Any image that Pillow reads becomes the same square RGB pixels; bad ones are named."""
 
 import io
+import os
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +155,19 @@ class TestFolders:
             file.add(photos / "red" / "00.png", "./red/00.png")
         splits = splits_of(archive)
         assert splits.fingerprint == splits_of(photos).fingerprint
+
+    def test_a_folder_that_cannot_be_read_is_named(self, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refused(folder: Path) -> Iterator[os.DirEntry[str]]:
+            if Path(folder).name == "red":
+                raise PermissionError(13, "Permission denied", str(folder))
+            return scandir(folder)
+
+        scandir = os.scandir
+        monkeypatch.setattr(os, "scandir", refused)
+        with pytest.raises(
+            DataError, match=r"expected a folder that can be read. Received: .*red \(Permission denied\)$"
+        ):
+            list_images(photos, LIMITS)
 
     def test_a_link_into_itself_ends(self, photos: Path) -> None:
         (photos / "red" / "loop").symlink_to(photos)

@@ -208,6 +208,11 @@ def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
     assert not store.entries()
 
 
+def test_an_array_is_kept_where_space_cannot_be_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    np.testing.assert_array_equal(ActivationStore(tmp_path, 1.0, "float16").get("k", "k", (4, 3), pieces), ROWS)
+
+
 def test_large_values_stay_finite_in_half_precision(tmp_path: Path) -> None:
     found = ActivationStore(tmp_path, 1.0, "float16").get("k", "k", (1, 2), lambda: iter([np.float32([[1e6, -1e6]])]))
     np.testing.assert_array_equal(found, np.float16([[65504, -65504]]))

@@ -63,6 +63,23 @@ def test_auto_takes_what_the_probe_found_faster_and_remembers_it(
     assert keras.config.dtype_policy().name == precision.POLICIES[expected]
 
 
+def test_what_was_kept_and_is_damaged_is_measured_again(
+    tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(precision, "_multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "_probe", lambda *_: {"float32": 2.0, "bfloat16": 1.0})
+    config = tiny("training.precision=auto")
+    choose_precision(config.training, config.model, tmp_path)
+    (answers,) = tmp_path.rglob("*.json")
+    whole = answers.read_text()
+    for damaged in ("", whole[:10], '{"float32": 0}'):
+        answers.write_text(damaged)
+        assert choose_precision(config.training, config.model, tmp_path) == "bfloat16"
+        assert answers.read_text() == whole
+    assert choose_precision(config.training, config.model, answers / "cache") == "bfloat16"
+    assert "not kept" in caplog.text
+
+
 def test_the_probe_times_both_precisions(tiny: Compose, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         seconds = precision._probe(tiny().model, 8)
