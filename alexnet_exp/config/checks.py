@@ -10,6 +10,7 @@ from alexnet_exp.config.schema import (
     FeaturesSvm,
     FileWeights,
     Finetune,
+    ModelConfig,
     NoWeights,
     RunConfig,
     Scratch,
@@ -126,11 +127,10 @@ def _strategy(config: RunConfig) -> Iterator[str]:
                 f"strategy.crops: expected at most {size}, the height of the features of {config.strategy.cut}. "
                 f"Received: {config.strategy.crops}"
             )
-        negative = config.model.activation not in ("relu", "sigmoid")
-        if config.strategy.scaling == "sqrt_l2" and negative:
+        if config.strategy.scaling == "sqrt_l2" and (cause := _negative_features(config.model, config.strategy.cut)):
             yield (
-                "strategy.scaling: expected none or standardize where activations can be negative. "
-                f"Received: sqrt_l2 with {config.model.activation}"
+                "strategy.scaling: expected none or standardize where features can be negative. "
+                f"Received: sqrt_l2 with {cause}"
             )
     if isinstance(config.strategy, Finetune) and not isinstance(config.weights, NoWeights):
         trained = {layer for stage in config.strategy.stages for layer in stage.layers}
@@ -139,6 +139,15 @@ def _strategy(config: RunConfig) -> Iterator[str]:
                 "strategy.stages: expected every layer that starts anew (weights.fresh) in a stage. "
                 f"Received: none with {', '.join(frozen)}"
             )
+
+
+def _negative_features(model: ModelConfig, cut: str) -> str | None:
+    """What makes features negative: the activation, or a norm between it and the pooling that the network is cut at."""
+    if model.activation not in ("relu", "sigmoid"):
+        return f"model.activation={model.activation}"
+    pooled = next((layer for layer, pool in model.pools.items() if pool == cut), None)
+    signed = model.norm.kind not in ("none", "lrn") and model.norm.position == "after_activation"
+    return f"model.norm.position=after_activation in {pooled}" if signed and pooled in model.norm.layers else None
 
 
 def _training(config: RunConfig) -> Iterator[str]:
@@ -153,11 +162,15 @@ def _training(config: RunConfig) -> Iterator[str]:
 
 
 def _schedule(config: RunConfig) -> Iterator[str]:
-    epochs = {"training.epochs": config.training.epochs}
-    if isinstance(config.strategy, Finetune):
-        epochs = {
-            f"strategy.stages.{number}.epochs": stage.epochs for number, stage in enumerate(config.strategy.stages)
-        }
+    match config.strategy:
+        case Finetune(stages=stages):
+            epochs = {f"strategy.stages.{number}.epochs": stage.epochs for number, stage in enumerate(stages)}
+        case FeaturesMlp():
+            epochs = {"strategy.epochs": config.strategy.epochs}
+        case Scratch():
+            epochs = {"training.epochs": config.training.epochs}
+        case FeaturesSvm():
+            epochs = {}
     if isinstance(config.schedule, Cosine):
         for name, count in epochs.items():
             if config.schedule.warmup_epochs >= count:
@@ -181,7 +194,7 @@ def _dataset(config: RunConfig) -> Iterator[str]:
 def missing_files(config: RunConfig) -> Iterator[str]:
     """One line for each file that the configuration names, and that is neither here nor to be downloaded."""
     dataset, weights = config.dataset, config.weights
-    if dataset.source == "images" and dataset.root is not None and not Path(dataset.root).expanduser().exists():
+    if dataset.source == "images" and dataset.root is not None and not Path(dataset.root).exists():
         yield (
             f"dataset.root: expected the folder or archive of {dataset.name} at {dataset.root}: put it there, "
             f"or set ALEXNET_EXP_DATA to the folder that holds it. Received: no such file"

@@ -161,7 +161,7 @@ def _load(dataset: DatasetConfig, size: int, cache: Path) -> tuple[ImageSet, lis
         digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in store]
         rows: Sequence[int] = range(len(store))
     else:
-        root = Path(str(dataset.root)).expanduser()
+        root = Path(str(dataset.root))
         files = list_images(root, dataset.limits)
         if dataset.group_pattern is not None:
             files = assign_parts(files, dataset)

@@ -54,7 +54,7 @@ def thumbnails(dataset: DatasetConfig, ids: list[str], size: int) -> dict[str, n
     if dataset.source == "digits":
         store, names, _, _ = digits_images(size, dataset.resize)
         return {name: image for name, image in zip(names, store, strict=True) if name in ids}
-    root = Path(str(dataset.root)).expanduser()
+    root = Path(str(dataset.root))
     images = {}
     try:
         with pixel_limit(dataset.limits.megapixels):

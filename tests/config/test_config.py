@@ -19,6 +19,7 @@ FILES = (  # that the options look for
     "weights.safetensors", "cifar10.zip", "dogs_vs_cats.tar", "flowers17.tar", "weights/alexnet_conv1-5.npz",
     "weights/caffenet_conv1-5.npz", "weights/bvlc_alexnet_conv1-3_conv5.npz", "bikes_vs_ships",
 )  # fmt: skip
+FEATURES_MLP = ("strategy=features_mlp", "weights=run", "weights.run_id=abc")
 NOT_SCIENCE = (
     "run.", "tracking.", "paths.", "dataset.root", "dataset.on_bad_image", "dataset.on_leak", "dataset.near_duplicates",
     "dataset.limits.", "weights.name", "weights.kind", "weights.path", "weights.url", "weights.checksum",
@@ -100,6 +101,18 @@ def test_every_option_composes_and_its_science_is_in_the_fingerprint(
             ["evaluation.test_each_epoch: expected false for features_svm", "Received: True"],
         ),
         (["schedule.warmup_epochs=8"], ["schedule.warmup_epochs", "fewer than training.epochs, 8"]),
+        (
+            [*FEATURES_MLP, "strategy.epochs=3", "schedule.warmup_epochs=3"],
+            ["schedule.warmup_epochs", "fewer than strategy.epochs, 3"],
+        ),
+        (
+            [*FEATURES_MLP, "strategy.scaling=sqrt_l2", "model.activation=tanh"],
+            ["strategy.scaling", "Received: sqrt_l2 with model.activation=tanh"],
+        ),
+        (
+            [*FEATURES_MLP, "strategy.cut=pool5", "strategy.scaling=sqrt_l2", "model.norm.position=after_activation"],
+            ["strategy.scaling", "Received: sqrt_l2 with model.norm.position=after_activation in conv5"],
+        ),
         (["model.norm.lrn.size=4"], ["model.norm.lrn.size", "odd", "Received: 4"]),
         (
             ["strategy=finetune", "weights=run", "weights.run_id=a", "model=alexnet_cifar", "weights.fresh=[head,fc8]"],
@@ -115,6 +128,21 @@ def test_mistakes_are_named(overrides: list[str], words: list[str]) -> None:
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_what_no_part_of_the_strategy_uses_is_not_checked() -> None:
+    compose_config([*FEATURES_MLP, "schedule.warmup_epochs=10", "strategy.epochs=20"])
+    compose_config(["strategy=features_svm", "weights=run", "weights.run_id=abc", "schedule.warmup_epochs=10"])
+    before_and_after = ["strategy.scaling=sqrt_l2", "model.norm.position=after_activation"]
+    compose_config([*FEATURES_MLP, *before_and_after, "strategy.cut=conv5"])
+    compose_config([*FEATURES_MLP, *before_and_after, "strategy.cut=pool5", "model.norm.kind=none"])
+
+
+def test_the_home_folder_is_known_by_its_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "photos").mkdir()
+    config = compose_config(["dataset=image_folder", "dataset.root='~/photos'", "paths.cache='~/cache'"])
+    assert (config.dataset.root, config.paths.cache) == (f"{tmp_path}/photos", f"{tmp_path}/cache")
 
 
 def test_unknown_layers_of_strategies_are_named() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from alexnet_exp.config.schema.fields import Count, Fraction, Name, NonNegative, Positive, frozen
+from alexnet_exp.config.schema.fields import Count, Fraction, Name, NonNegative, Place, Positive, frozen
 
 
 def _has_one_group(pattern: str) -> str:
@@ -59,7 +59,7 @@ class DatasetConfig:
 
     name: str
     source: Literal["digits", "images"]
-    root: str | None
+    root: Place | None
     classes: Annotated[list[Name], Field(min_length=2)] | None
     limit_per_class: Annotated[int, Field(strict=True, ge=2)] | None
     val_fraction: Annotated[float, Field(gt=0, lt=1)]

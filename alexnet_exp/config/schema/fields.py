@@ -1,8 +1,9 @@
 """Types of single values, and the decorator of all schemas."""
 
+import os
 from typing import Annotated, Literal, TypeVar, cast, dataclass_transform
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -11,6 +12,7 @@ NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 Name = Annotated[str, Field(coerce_numbers_to_str=True)]  # 3 or 0.01, which YAML reads as numbers, will do
+Place = Annotated[str, AfterValidator(os.path.expanduser)]  # of a file or folder; ~ is the home of the user
 Position = Literal["before_layer", "before_activation", "after_activation", "after_pool"]
 Metric = Literal["train/loss", "train/accuracy", "val/loss", "val/accuracy"]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from alexnet_exp.config.schema.data import AugmentationConfig, DatasetConfig
-from alexnet_exp.config.schema.fields import Count, Name, NonNegative, Positive, frozen
+from alexnet_exp.config.schema.fields import Count, Name, NonNegative, Place, Positive, frozen
 from alexnet_exp.config.schema.model import ModelConfig
 from alexnet_exp.config.schema.strategy import StrategyConfig, WeightsConfig
 from alexnet_exp.config.schema.training import OptimizerConfig, ScheduleConfig, TrainingConfig
@@ -67,7 +67,7 @@ class TrackingConfig:
     uri: str | None
     experiment: str
     figures: bool
-    tensorboard: str | None
+    tensorboard: Place | None
     flush_seconds: Positive
 
 
@@ -81,9 +81,9 @@ class Paths:
       state: journals and checkpoints of runs, until the store has them.
     """
 
-    data: str
-    cache: str
-    state: str
+    data: Place
+    cache: Place
+    state: Place
 
 
 @frozen

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from alexnet_exp.config.schema.fields import Count, Fraction, Positive, frozen
+from alexnet_exp.config.schema.fields import Count, Fraction, Place, Positive, frozen
 
 
 @frozen
@@ -34,7 +34,7 @@ class FileWeights:
 
     name: str
     kind: Literal["file"]
-    path: str
+    path: Place
     url: Annotated[str, Field(pattern="^https?://")] | None
     checksum: Annotated[str, Field(pattern="^(sha1|sha256):[0-9a-f]{8,64}$")] | None
     models: list[str] | None
