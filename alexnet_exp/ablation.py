@@ -1,6 +1,5 @@
 """An ablation study: which of its jobs are finished, how Hydra runs the others, and what the arms came to."""
 
-import os
 from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from alexnet_exp.config.study import Arm, Study
+from alexnet_exp.cores import cores
 from alexnet_exp.tracking.identity import CONFIG_SHA256, note_reuse, part_in_study
 from alexnet_exp.tracking.query import FINISHED, find_runs, run_filter
 
@@ -74,7 +74,7 @@ def default_jobs() -> int:
     is one job's.
     """
     has_gpu = any(Path("/dev").glob("nvidia[0-9]*"))
-    return 1 if has_gpu or not find_spec("hydra_plugins.hydra_joblib_launcher") else min(2, os.cpu_count() or 1)
+    return 1 if has_gpu or not find_spec("hydra_plugins.hydra_joblib_launcher") else min(2, cores())
 
 
 def at_once(jobs: int, overrides: list[str]) -> list[str]:

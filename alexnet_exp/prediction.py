@@ -1,7 +1,6 @@
 """Image files outside of any dataset, classified by the model of a run."""
 
 import csv
-import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from alexnet_exp.cores import cores
 from alexnet_exp.data.decode import BadImage, decode, pixel_limit
 from alexnet_exp.data.files import UNPRINTABLE, read_image, walk_images
 from alexnet_exp.errors import UserError, one_line
@@ -95,7 +95,7 @@ def classify(
     if explain and not fitted.has_gradient:
         raise UserError("--gradcam: expected a run whose classifier is a network. Received: one with an SVM")
     paths, ahead = iter(paths), deque[Iterator[tuple[str, np.ndarray | BadImage]]]()
-    with ThreadPoolExecutor(os.cpu_count()) as pool, pixel_limit(fitted.megapixels):
+    with ThreadPoolExecutor(cores()) as pool, pixel_limit(fitted.megapixels):
         while batch := list(islice(paths, batch_size)):
             ahead.append(zip(batch, pool.map(partial(_decoded, fitted), batch), strict=True))
             if len(ahead) > BATCHES_AHEAD:

@@ -1,7 +1,6 @@
 """Image sets as `tf.data` pipelines."""
 
 import math
-import os
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from alexnet_exp.config.schema import AugmentationConfig
+from alexnet_exp.cores import cores
 from alexnet_exp.data.augment import DRAWS, augment, crop_corners, is_mirrored, principal_color_components
 from alexnet_exp.data.splits import ImageSet, Splits
 from alexnet_exp.data.views import Draws, View, cut_view
 
-PARALLEL = os.cpu_count() or 1  # batches made at once
+PARALLEL = min(cores(), 16)  # batches made at once, each of which may wait in memory
 COLOR_SAMPLE, COLOR_STRIDE = 1000, 4  # images and steps between their pixels for the principal colour components
 
 

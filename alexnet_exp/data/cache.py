@@ -18,6 +18,7 @@ from filelock import FileLock
 from alexnet_exp.checksums import json_sha256
 from alexnet_exp.config.schema import DatasetConfig
 from alexnet_exp.console import track
+from alexnet_exp.cores import cores
 from alexnet_exp.data.decode import BadImage, decode, pixel_limit
 from alexnet_exp.data.files import read_images, stat_signature
 from alexnet_exp.errors import DataError, one_line
@@ -158,7 +159,7 @@ def _decode_all(
         except BadImage as error:
             return name, error
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         contents = read_images(root, names, dataset.limits)
         while some := list(islice(contents, 256)):
             yield from pool.map(decode_one, some)

@@ -3,9 +3,7 @@
 import csv
 import hashlib
 import io
-import os
 import shutil
-import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +13,8 @@ from PIL import Image, UnidentifiedImageError
 from rich.progress import Progress
 
 from alexnet_exp.console import progress_bar
+from alexnet_exp.cores import cores
+from alexnet_exp.data.decode import pixel_limit
 from alexnet_exp.data.request import Limits
 from alexnet_exp.data.web import Unusable, fetch_many
 from alexnet_exp.errors import DataError
@@ -118,33 +118,30 @@ def fetch_images(
     for name, folders in rooms.items():
         for folder in (*folders, output / PARTIAL / name):
             folder.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings(), progress_bar() as bar:
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        images = _there(output, links, rooms, max_pixels)
+    with pixel_limit(max_pixels / 1e6), progress_bar() as bar:
+        images = _there(output, links, rooms)
         try:
-            _fill(output, links, rooms, images, limits, max_pixels, bar)
+            _fill(output, links, rooms, images, limits, bar)
         finally:
             _report(output / REPORT, links, images)
     shutil.rmtree(output / PARTIAL)
     return images
 
 
-def image_extension(content: bytes, max_pixels: int) -> str:
+def image_extension(content: bytes) -> str:
     """Decodes a file and returns the extension of its format.
 
     Raises:
-      Unusable: when it is no image of a format that the web uses, is damaged, or has too many or too few pixels.
+      Unusable: when it is no image of a format that the web uses, is damaged, is tiny, or has more pixels than Pillow's limit.
     """
     try:
         with Image.open(io.BytesIO(content), formats=list(EXTENSIONS)) as image:
-            if image.width * image.height > max_pixels or min(image.size) < SMALLEST:
-                raise Unusable(
-                    f"{image.width}x{image.height} pixels, expected edges of {SMALLEST} and at most {max_pixels} in all"
-                )
+            if min(image.size) < SMALLEST:
+                raise Unusable(f"{image.width}x{image.height} pixels, expected edges of at least {SMALLEST}")
             image.load()
             return EXTENSIONS.get(str(image.format), ".jpg")  # MPO: several JPEG images in one file
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise Unusable(f"more than {max_pixels} pixels") from None
+        raise Unusable(f"more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except Unusable:
         raise
     except Exception as error:  # Pillow's plugins raise many kinds for bytes that make no sense
@@ -157,7 +154,6 @@ def _fill(
     rooms: dict[str, dict[Path, int]],
     images: Collection,
     limits: Limits,
-    max_pixels: int,
     bar: Progress,
 ) -> None:
     """Asks for as many links of each class as images are missing, until there are enough or no more links."""
@@ -166,10 +162,10 @@ def _fill(
 
     staged: dict[Link, Path] = {}  # fetched by an earlier call that was interrupted, or by this one
     for name, some in links.items():
-        staged |= _good_files(output / PARTIAL / name, some, max_pixels)
+        staged |= _good_files(output / PARTIAL / name, some)
 
     def accept(link: Link, content: bytes) -> None:
-        name = link.key + image_extension(content, max_pixels)
+        name = link.key + image_extension(content)
         staged[link] = _write(output / PARTIAL / link.class_name / name, content)
 
     while True:
@@ -194,14 +190,12 @@ def _fill(
                 images.new[link.class_name] += images.add(link, staged[link], folder)
 
 
-def _there(
-    output: Path, links: dict[str, list[Link]], rooms: dict[str, dict[Path, int]], max_pixels: int
-) -> Collection:
+def _there(output: Path, links: dict[str, list[Link]], rooms: dict[str, dict[Path, int]]) -> Collection:
     """What an earlier call fetched. Damaged files are deleted, and the doubles known then are not fetched again."""
     images = Collection()
     for name, some in links.items():
         for folder in rooms[name]:
-            for link, file in _good_files(folder, some, max_pixels).items():
+            for link, file in _good_files(folder, some).items():
                 images.add(link, file, folder)
     present = {_short(file) for file in images.files.values()}
     if (output / REPORT).exists():
@@ -212,20 +206,20 @@ def _there(
     return images
 
 
-def _good_files(folder: Path, links: list[Link], max_pixels: int) -> dict[Link, Path]:
+def _good_files(folder: Path, links: list[Link]) -> dict[Link, Path]:
     """The links that have a file in the folder, in their order; a damaged file is deleted."""
     by_key = {file.stem: file for file in folder.iterdir() if file.suffix in EXTENSIONS.values()}
     found = {link: by_key[link.key] for link in links if link.key in by_key}
 
     def is_good(file: Path) -> bool:
         try:
-            image_extension(file.read_bytes(), max_pixels)
+            image_extension(file.read_bytes())
         except Unusable:
             file.unlink()
             return False
         return True
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return {
             link: file
             for (link, file), good in zip(found.items(), pool.map(is_good, found.values()), strict=True)
