@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,13 @@ from alexnet_exp.errors import WeightsError, one_line
 def json_sha256(content: Any) -> str:
     """Of plain dicts, lists and scalars, whatever the order of the keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def remove_hashed(folder: Path) -> None:
+    """Removes what is named by the first half of a `json_sha256`; whatever else lies in the folder stays."""
+    for entry in folder.glob("*"):
+        if re.match(r"[0-9a-f]{32}(\.|$)", entry.name):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def file_sha256(path: Path) -> str:

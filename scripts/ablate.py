@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace, again: str) -> int:
         html.write_text(write_report(experiment_id, question, arms, comparison), encoding="utf-8")
         print(f"written: {html}")
     if left:
-        print(f"not finished: {len(left)} of {len(left) + len(finished)}; go on with: {again}")
+        print(f"not finished: {len(left)} of {sum(len(arm.jobs) for arm in study.arms)}; go on with: {again}")
     return int(bool(left))
 
 

@@ -1,11 +1,11 @@
 """Shows what the cache of decoded images and activations holds, or clears it: scripts/cache.py [--clear] [FOLDER]."""
 
 import argparse
-import shutil
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from alexnet_exp.checksums import remove_hashed
 from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import headed_table, standard_output
@@ -22,8 +22,8 @@ def main() -> None:
     store = activation_store(config.cache, replace(config.paths, cache=str(arguments.folder)))
     if arguments.clear:
         store.clear()
-        shutil.rmtree(arguments.folder / "images", ignore_errors=True)
-        shutil.rmtree(arguments.folder / "precision", ignore_errors=True)
+        remove_hashed(arguments.folder / "images")
+        remove_hashed(arguments.folder / "precision")
     show(arguments.folder, store)
 
 

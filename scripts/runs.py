@@ -13,7 +13,6 @@ python scripts/runs.py repeat RUN_ID    runs its configuration again, warns of w
 import argparse
 import logging
 import os
-import shutil
 import signal
 import sys
 from dataclasses import replace
@@ -23,6 +22,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from alexnet_exp.checksums import remove_hashed
 from alexnet_exp.cli import message, mistakes_in_one_line, terminate
 from alexnet_exp.config import RunConfig, config_from
 from alexnet_exp.config.compose import compose_config
@@ -143,7 +143,7 @@ def clean(arguments: argparse.Namespace, config: RunConfig) -> None:
     store.clear(since)
     print(f"removed {before - len(store.entries())} of {before} activations in {cache}")
     if not any(arguments.state.glob("*/journal.jsonl")):
-        shutil.rmtree(cache / "images", ignore_errors=True)
+        remove_hashed(cache / "images")
         print(f"removed the decoded images in {cache}")
 
 

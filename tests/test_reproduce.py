@@ -99,6 +99,8 @@ def test_differences_are_paired_by_seed(reproduce: ModuleType) -> None:
     row = cells(reproduce, {"a": accuracies(0.5, 0.9), "b": accuracies(0.4, 0.8, 0.1)}, "difference", 0.2)
     assert (row["measured"], row["n"]) == ("0.100", "2")
     assert row["claim"] == "not reached"
+    row = cells(reproduce, {"a": accuracies(0.5), "b": accuracies(0.4)}, "difference", 0.2)
+    assert (row["n"], row["95 % interval"], row["claim"]) == ("1", "-", "-")
 
 
 def test_a_claim_without_runs_says_so_and_why(reproduce: ModuleType) -> None:

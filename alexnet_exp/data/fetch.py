@@ -132,7 +132,7 @@ def image_extension(content: bytes) -> str:
     """Decodes a file and returns the extension of its format.
 
     Raises:
-      Unusable: when it is no image of a format that the web uses, is damaged, is tiny, or has more pixels than Pillow's limit.
+      Unusable: when it is no image of a format that the web uses, damaged, tiny, or larger than Pillow's limit.
     """
     try:
         with Image.open(io.BytesIO(content), formats=list(EXTENSIONS)) as image:

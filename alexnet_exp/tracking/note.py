@@ -15,7 +15,8 @@ def note(config: RunConfig, run_id: str) -> str:
             weights = f", pretrained in run `{source}`"
         case _:
             weights = ""
-    member = f" Arm `{config.run.arm}` of the study `{config.run.study}`." if config.run.study else ""
+    arm = f"Arm `{config.run.arm}` of" if config.run.arm else "In"
+    member = f" {arm} the study `{config.run.study}`." if config.run.study else ""
     return (
         f"**{config.strategy.name}** with `{config.model.name}` on `{config.dataset.name}`{weights}, "
         f"seed {config.seed}.{member}\n\n"

@@ -42,13 +42,15 @@ def measured(values: pd.Series, runs: pd.DataFrame) -> Measured:
         (run,) = (row for _, row in runs.iterrows())
         return Measured(mean, np.nan, 1, run["metrics.test/accuracy_low"], run["metrics.test/accuracy_high"])
     std = float(values.std())
-    low, high = stats.t.interval(0.95, n - 1, mean, std / np.sqrt(n)) if std > 0 else (np.nan, np.nan)
+    if n == 1:
+        return Measured(mean, np.nan, 1, np.nan, np.nan)
+    low, high = stats.t.interval(0.95, n - 1, mean, std / np.sqrt(n)) if std > 0 else (mean, mean)
     return Measured(mean, std, n, low, high)
 
 
 def verdict(claim: Claim, found: Measured) -> str:
-    """Whether the mean reaches the claim, or the claim is at least within the interval."""
-    if claim.value is None:
+    """Whether the mean reaches the claim, or the claim is at least within the interval; none without an interval."""
+    if claim.value is None or np.isnan(found.high):
         return NONE
     return REACHED if found.mean >= claim.value else WITHIN if found.high >= claim.value else MISSED
 

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import resource
+import runpy
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.data import Splits, load_splits
 from alexnet_exp.errors import DataError
+from tests.conftest import REPO
 
 SIZE = 64
 
@@ -121,3 +124,14 @@ def test_images_above_the_limit_are_refused_by_their_header(photos: Path) -> Non
     with pytest.raises(DataError, match=r"blue/00\.png \(more pixels than dataset\.limits\.megapixels\)"):
         splits_of(photos, "dataset.limits.megapixels=0.0019")
     splits_of(photos, "dataset.limits.megapixels=0.002")
+
+
+def test_the_cache_is_cleared_of_nothing_else(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    splits_of(photos)
+    cache = photos.parent / "cache"
+    mine = cache / "images" / "holiday"
+    mine.mkdir()
+    assert len(list((cache / "images").iterdir())) > 1
+    monkeypatch.setattr(sys, "argv", ["cache.py", "--clear", str(cache)])
+    runpy.run_path(str(REPO / "scripts" / "cache.py"), run_name="__main__")
+    assert list((cache / "images").iterdir()) == [mine]

@@ -58,7 +58,7 @@ class TrackingConfig:
     Attributes:
       uri: the MLflow store; null is the project's own, `mlruns/mlflow.db`.
       experiment: the MLflow experiment.
-      figures: whether a run draws its figures: a second or two, which a sweep of thousands may save.
+      figures: whether a run draws its figures: some seconds, which a sweep of thousands may save.
       tensorboard: a folder that also gets the metrics of each epoch, for TensorBoard.
       flush_seconds: how long a run that ends waits for a store that does not answer; `scripts/runs.py sync` delivers
         later.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet_exp.checksums import file_sha256
-from alexnet_exp.errors import WeightsError
+from alexnet_exp.errors import WeightsError, one_line
 from alexnet_exp.model.formats.caffe import read_caffemodel
 from alexnet_exp.model.formats.networks import KERNELS, TWO_GROUPS, TWO_TOWERS
 from alexnet_exp.model.formats.npy import read_npy
@@ -146,8 +146,9 @@ def _read(path: Path, name: str) -> Reading:
     except WeightsError:
         raise
     except Exception as error:  # zipfile, NumPy and h5py raise many kinds for bytes that make no sense
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise WeightsError(f"{path}: expected a whole {name} file. Received: a damaged one ({reason})") from error
+        raise WeightsError(
+            f"{path}: expected a whole {name} file. Received: a damaged one ({one_line(error)})"
+        ) from error
 
 
 def _checked(path: Path, reading: Reading) -> list[Part]:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from alexnet_exp.errors import WeightsError
+from alexnet_exp.errors import WeightsError, one_line
 
 DTYPES = {"f2": "<f2", "f4": "<f4", "f8": "<f8", "O8": "O", "O": "O"}
 
@@ -54,8 +54,7 @@ def load_pickle(
     except WeightsError:
         raise
     except Exception as error:  # a damaged pickle raises whatever its next byte happens to mean
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise WeightsError(f"{label}: expected a whole pickle. Received: a damaged one ({reason})") from None
+        raise WeightsError(f"{label}: expected a whole pickle. Received: a damaged one ({one_line(error)})") from None
 
 
 class PickledDtype:

@@ -1,13 +1,12 @@
 """`alexnet_weights.h5` of convnets-keras (Heuritech): Keras 1 on Theano, a layer for each tower."""
 
-import re
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from alexnet_exp.config.schema import Lrn, Preprocess
-from alexnet_exp.errors import WeightsError
+from alexnet_exp.errors import WeightsError, one_line
 from alexnet_exp.model.formats.reading import LIMIT, Part, Reading, from_chw, from_oihw
 
 # Target layer -> the groups of the file that make it, in the order of the towers.
@@ -78,8 +77,7 @@ def _arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
                     )
                 arrays[group] = {name[-1]: _dataset(path, content, name) for name in names}
     except (OSError, RuntimeError, KeyError, ValueError) as error:
-        reason = re.sub(r"\s+", " ", str(error))
-        raise WeightsError(f"{path}: expected a whole HDF5 file. Received: {reason}") from None
+        raise WeightsError(f"{path}: expected a whole HDF5 file. Received: {one_line(error)}") from None
     return arrays
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_exp.config.schema import Preprocess
-from alexnet_exp.errors import WeightsError
+from alexnet_exp.errors import WeightsError, one_line
 from alexnet_exp.model.formats.pickles import load_pickle
 from alexnet_exp.model.formats.reading import LIMIT, Part, Reading, from_chw, from_oihw, from_outputs_first
 
@@ -121,8 +121,7 @@ def _zip(path: Path) -> Any:
 
             return load_pickle(io.BytesIO(archive.read(names["data.pkl"])), str(path), ALLOWED, storage)
     except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{path}: expected a whole .pth file. Received: a damaged one ({reason})") from None
+        raise WeightsError(f"{path}: expected a whole .pth file. Received: a damaged one ({one_line(error)})") from None
 
 
 def _legacy(path: Path) -> Any:
