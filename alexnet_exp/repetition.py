@@ -3,8 +3,6 @@
 import logging
 from dataclasses import dataclass
 
-from mlflow.entities import Run
-
 from alexnet_exp.config import RunConfig, config_from, to_dict
 from alexnet_exp.errors import UserError
 from alexnet_exp.run import run
@@ -44,7 +42,7 @@ def repeat(run_id: str, here: RunConfig) -> Repetition:
     result = run(recorded_config(run_id, here), read_yaml(run_id, OVERRIDES) or [])
     now = provenance(result.run_id)
     _warn(changes(then, {name: value for name, value in now.items() if name not in known}))
-    before, after = (_metrics(one) for one in (original, find_run(result.run_id)))
+    before, after = (_without_times(one.data.metrics) for one in (original, find_run(result.run_id)))
     names = sorted(before.keys() | after.keys())
     different = {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
     return Repetition(result.run_id, len(names), different)
@@ -70,5 +68,5 @@ def _warn(lines: list[str]) -> None:
         log.warning("%s", line)
 
 
-def _metrics(one: Run) -> dict[str, float]:
-    return {name: value for name, value in one.data.metrics.items() if not name.startswith("time/")}
+def _without_times(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if not name.startswith("time/")}
