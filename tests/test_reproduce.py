@@ -1,9 +1,9 @@
 """The table says what the runs gave; what is finished with today's configuration is not run again."""
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import mlflow
 import pandas as pd
@@ -31,9 +31,14 @@ def record(store: str, reproduce: ModuleType) -> Record:
 
     mlflow.set_tracking_uri(store)
 
-    def leave(overrides: list[str], status: str = "FINISHED") -> str:
-        with mlflow.start_run() as run:
-            mlflow.log_params(parameters(tuple(overrides)))
+    def leave(
+        overrides: list[str],
+        status: str = "FINISHED",
+        experiment_id: str = "0",
+        others: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        with mlflow.start_run(experiment_id=experiment_id) as run:
+            mlflow.log_params(parameters(tuple(overrides)) | others)
         mlflow.MlflowClient().set_terminated(run.info.run_id, status)
         return str(run.info.run_id)
 
@@ -57,6 +62,15 @@ def test_a_run_counts_while_the_configuration_is_what_it_was(reproduce: ModuleTy
     assert finished(reproduce, "model=alexnet", "training.epochs=13") == {1: other}
     again = record(["seed=0"])
     assert finished(reproduce) == {0: again}
+
+
+def test_the_constants_that_weights_bring_do_not_count(reproduce: ModuleType, record: Record) -> None:
+    transfer = ["experiment=r4_finetune", "seed=0"]
+    found = record(transfer, others={"model.preprocess.scale": "0.5", "model.norm.lrn.k": "1.5"})
+    record(transfer, others={"model.dense.fc6": "5"})
+    record(["experiment=r4_scratch", "seed=0"], others={"model.norm.lrn.k": "1.5"})
+    assert finished(reproduce, "experiment=r4_finetune") == {0: found}
+    assert finished(reproduce, "experiment=r4_scratch") == {}
 
 
 def test_nothing_is_found_in_an_empty_store(reproduce: ModuleType, store: str) -> None:
@@ -158,11 +172,11 @@ def test_runs_stay_in_the_table_where_their_data_is_not(
 ) -> None:
     from reproduction import store
 
-    mlflow.set_experiment(compose_config([]).tracking.experiment)
-    run_id = record(["experiment=r4_scratch", "seed=0"])
-    with mlflow.start_run(run_id):
-        mlflow.log_metrics({"test/accuracy": 0.8, "test/accuracy_low": 0.7, "test/accuracy_high": 0.9})
-        mlflow.log_metric("time/total_seconds", 90.0)
+    experiment_id = mlflow.create_experiment(compose_config([]).tracking.experiment)
+    run_id = record(["experiment=r4_scratch", "seed=0"], experiment_id=experiment_id)
+    for name, value in (("accuracy", 0.8), ("accuracy_low", 0.7), ("accuracy_high", 0.9)):
+        mlflow.MlflowClient().log_metric(run_id, f"test/{name}", value)
+    mlflow.MlflowClient().log_metric(run_id, "time/total_seconds", 90.0)
     page = tmp_path / "page.md"
     arguments = Namespace(only=["R4"], quick=False, dry_run=False, table=True, output=page)
     assert reproduce.reproduce(arguments) == 0

@@ -167,10 +167,10 @@ def _schedule(config: RunConfig) -> Iterator[str]:
             epochs = {f"strategy.stages.{number}.epochs": stage.epochs for number, stage in enumerate(stages)}
         case FeaturesMlp():
             epochs = {"strategy.epochs": config.strategy.epochs}
-        case Scratch():
-            epochs = {"training.epochs": config.training.epochs}
         case FeaturesSvm():
             epochs = {}
+        case _:
+            epochs = {"training.epochs": config.training.epochs}
     if isinstance(config.schedule, Cosine):
         for name, count in epochs.items():
             if config.schedule.warmup_epochs >= count:

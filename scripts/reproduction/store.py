@@ -12,6 +12,7 @@ import pandas as pd
 from alexnet_exp.config import RunConfig
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.fingerprint import flatten, science
+from alexnet_exp.config.schema import NoWeights
 from alexnet_exp.evaluation.arms import METRICS, PARAMS
 from alexnet_exp.tracking.query import FINISHED, find_runs, read_curves, run_filter
 from alexnet_exp.tracking.tracker import VALUE_LENGTH
@@ -19,6 +20,7 @@ from reproduction.claims import Arm
 
 LONGEST_CAUSE = 200  # characters
 AUTO = "auto"
+OF_WEIGHTS = ("model.preprocess.", "model.norm.lrn.")
 COURSE = "course."  # columns of runs: the values of a metric after each epoch
 COURSES = ("train/accuracy", "val/accuracy", "test/accuracy")
 KEPT = ("run_id", "start_time", "tags.fingerprint", "tags.git_commit", PARAMS, METRICS, COURSE)  # columns' beginnings
@@ -49,7 +51,7 @@ def finished_runs(experiment_id: str, plans: Sequence[Plan], kept: pd.DataFrame)
     """For each plan the latest finished run of each value of its unit, whatever study it was made in.
 
     A run counts while its recorded parameters are those that the configuration has now. Parameters that came later than
-    the run, and those that a machine settles (`auto`), do not count against it.
+    the run, that a machine settles (`auto`), or that pretrained weights bring, do not count against it.
 
     Args:
       experiment_id: of the experiment in MLflow.
@@ -98,6 +100,8 @@ def _matching(found: pd.DataFrame, recorded: pd.DataFrame, one: Plan) -> pd.Data
     for value in one.values if len(found) else ():
         wanted = parameters((*one.overrides, f"{one.unit}={value}"))
         settled = [name for name, text in wanted.items() if text == AUTO]
+        if not isinstance(configuration(one.overrides).weights, NoWeights):
+            settled += [name for name in wanted if name.startswith(OF_WEIGHTS)]
         columns = recorded.drop(columns=settled, errors="ignore")
         same = (columns.isna() | columns.eq(columns.columns.map(wanted).to_numpy())).all(axis=1)
         if same.any():

@@ -178,8 +178,8 @@ def test_scratch_learns_the_digits(tmp_path: Path) -> None:
 
 def test_restore_best_ends_with_the_best_epoch(tiny: Compose, tmp_path: Path) -> None:
     config = tiny(
-        "training.epochs=6", "training.restore_best=true", "optimizer=sgd", "optimizer.learning_rate=0.1",
-        "schedule=constant", "training.monitor=val/loss",
+        "training.epochs=6", "training.restore_best=true", "training.monitor=val/loss", "optimizer=sgd",
+        "optimizer.learning_rate=0.5", "schedule=cosine", "schedule.warmup_epochs=5",  # learns, then is lost
     )  # fmt: skip
     result = fitted(config, tmp_path)
     splits = splits_of(config, tmp_path)
