@@ -42,7 +42,9 @@ class OptunaSweeper(Sweeper):
         assert self.config is not None
         if self.study is None:
             raise ConfigError("run.study: expected a name, under which the study goes on. Received: null")
-        if self.storage == self.config.tracking.uri:
+        from alexnet_exp.tracking.store import full_uri  # not above: MLflow takes seconds, and Hydra loads all plugins
+
+        if full_uri(self.storage) == full_uri(self.config.tracking.uri):
             raise ConfigError(f"hydra.sweeper.storage: expected another than MLflow's. Received: {self.storage}")
         overrides = OverridesParser.create().parse_overrides(arguments)
         fixed = [f"{one.input_line}" for one in overrides if not one.is_sweep_override()]

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from alexnet_exp import tuning
 from alexnet_exp.errors import ConfigError
+from alexnet_exp.tracking.store import MLRUNS
+from hydra_plugins.optuna_sweeper import OptunaSweeper
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install -e '.[optuna]'")
 
@@ -42,6 +45,15 @@ def test_two_sweeps_do_not_share_a_study(storage: str) -> None:
         tuning.opened("study", storage, None),
     ):
         pass
+
+
+@pytest.mark.parametrize("uri", [None, f"sqlite:///{MLRUNS}/mlflow.db"])
+def test_a_study_does_not_write_into_the_store_of_mlflow(uri: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(MLRUNS.parent)
+    sweeper = OptunaSweeper("study", "sqlite:///mlruns/mlflow.db", None, None, n_trials=1, n_jobs=1)
+    sweeper.config = OmegaConf.create({"tracking": {"uri": uri}})
+    with pytest.raises(ConfigError, match=r"^hydra\.sweeper\.storage: expected another than MLflow's"):
+        sweeper.sweep([])
 
 
 def test_a_trial_below_the_median_is_pruned(storage: str) -> None:

@@ -60,14 +60,18 @@ def open_store(uri: str | None, experiment: str) -> str:
 
 
 def use_store(uri: str | None) -> str:
-    """Makes MLflow use a store, and returns its URI; that of a file names it from whatever folder it is used."""
+    """Makes MLflow use a store, and returns its full URI."""
     for name, level in LEVELS.items():
         logging.getLogger(name).setLevel(level)
-    uri = uri or f"{SQLITE}{MLRUNS / 'mlflow.db'}"
-    if uri.startswith(SQLITE):
-        uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"
+    uri = full_uri(uri)
     mlflow.set_tracking_uri(uri)
     return uri
+
+
+def full_uri(uri: str | None) -> str:
+    """The URI of a store, `mlruns/mlflow.db` for None; that of a file names it from whatever folder it is used."""
+    uri = uri or f"{SQLITE}{MLRUNS / 'mlflow.db'}"
+    return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}" if uri.startswith(SQLITE) else uri
 
 
 @contextlib.contextmanager
