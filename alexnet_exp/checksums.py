@@ -4,8 +4,11 @@ import hashlib
 import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from alexnet_exp.errors import WeightsError, one_line
 
@@ -16,10 +19,11 @@ def json_sha256(content: Any) -> str:
 
 
 def remove_hashed(folder: Path) -> None:
-    """Removes what is named by the first half of a `json_sha256`; whatever else lies in the folder stays."""
+    """Removes what is named by the first half of a `json_sha256`; what a job is writing, and all else, stays."""
     for entry in folder.glob("*"):
-        if re.match(r"[0-9a-f]{32}(\.|$)", entry.name):
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if re.match(r"[0-9a-f]{32}(\.|$)", entry.name) and entry.suffix != ".lock":
+            with suppress(Timeout), FileLock(entry.with_suffix(".lock"), timeout=0):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def file_sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -162,6 +163,12 @@ def mistakes_in_one_line() -> Iterator[None]:
         interrupted()
     except (*MISTAKES, OSError) as error:
         sys.exit(message(error))
+
+
+def check_place(option: str, path: Path) -> None:
+    """Raises UserError where there is no folder for the file that an option of a script names."""
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"--{option}: expected a place in a folder that exists. Received: {path}")
 
 
 def interrupted() -> NoReturn:

@@ -20,7 +20,7 @@ from alexnet_exp.ablation import (
     runs_alike,
     unfinished_jobs,
 )
-from alexnet_exp.cli import launch, mistakes_in_one_line
+from alexnet_exp.cli import check_place, launch, mistakes_in_one_line
 from alexnet_exp.comparison import Question, compare_found, write_report
 from alexnet_exp.config.study import Study, arms_of, compose_study, studies
 from alexnet_exp.console import headed_table, standard_output
@@ -58,6 +58,8 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace, again: str) -> int:
+    if arguments.html:
+        check_place("html", arguments.html)
     study = planned(arguments)
     settings = study.arms[0].config
     experiment_id = open_store(settings.tracking.uri, settings.tracking.experiment)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from alexnet_exp.cli import mistakes_in_one_line
+from alexnet_exp.cli import check_place, mistakes_in_one_line
 from alexnet_exp.comparison import Question, compare_runs, write_report
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.errors import UserError
@@ -41,8 +41,7 @@ def main() -> None:
 def run(arguments: argparse.Namespace) -> None:
     files = {name: path for name in (*FORMATS, "html") if (path := getattr(arguments, name))}
     for name, path in files.items():
-        if not path.absolute().parent.is_dir():
-            raise UserError(f"--{name}: expected a file in a folder that exists. Received: {path}")
+        check_place(name, path)
     question = Question(
         study=arguments.study,
         tags=dict(map(_tag, arguments.tag)),

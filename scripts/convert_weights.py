@@ -1,13 +1,13 @@
 """Converts public AlexNet weights to this project's format: python scripts/convert_weights.py SOURCE --output FILE"""
 
 import argparse
-import hashlib
 import os
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from alexnet_exp.checksums import file_sha256
 from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import WeightsError
@@ -48,7 +48,7 @@ def convert_file(arguments: argparse.Namespace) -> None:
     for layer, reason in conversion.left_out.items():
         console.print(f"left out: {layer} ({reason})", markup=False, highlight=False)
     console.print(
-        f"{output}\nsha256 {hashlib.sha256(output.read_bytes()).hexdigest()}",
+        f"{output}\nsha256 {file_sha256(output)}",
         soft_wrap=True,
         markup=False,
         highlight=False,

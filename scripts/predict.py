@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from alexnet_exp.cli import mistakes_in_one_line
+from alexnet_exp.cli import check_place, mistakes_in_one_line
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import UserError
@@ -78,9 +78,8 @@ def check(arguments: argparse.Namespace) -> None:
     if arguments.top < 1:
         raise UserError(f"--top: expected at least 1. Received: {arguments.top}")
     for name in ("csv", "grid", "gradcam"):
-        path: Path | None = getattr(arguments, name)
-        if path and not path.absolute().parent.is_dir():
-            raise UserError(f"--{name}: expected a place in a folder that exists. Received: {path}")
+        if path := getattr(arguments, name):
+            check_place(name, path)
     if arguments.grid and arguments.grid.suffix != ".png":
         raise UserError(f"--grid: expected a .png file. Received: {arguments.grid}")
 

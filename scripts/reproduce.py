@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from alexnet_exp.cli import mistakes_in_one_line
+from alexnet_exp.cli import check_place, mistakes_in_one_line
 from alexnet_exp.config.checks import missing_files
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.errors import ConfigError, UserError
@@ -57,20 +57,20 @@ def reproduce(arguments: argparse.Namespace) -> int:
     """Runs what is left and writes the table; the exit code is 1 where a command failed."""
     quick, study = arguments.quick, STUDY[arguments.quick]
     output = arguments.output or RESULTS / f"reproduction{'_quick' if quick else ''}.md"
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"--output: expected a file in a folder that exists. Received: {output}")
+    check_place("output", output)
     plans = {name: plan(name, arm, quick) for name, arm in ARMS.items()}
     wanted = [] if arguments.table else [plans[name] for name in chosen(arguments.only)]
-    check(wanted)
     tracking = compose_config([]).tracking
     experiment_id = open_store(tracking.uri, tracking.experiment)
     kept = runs_file(output)
     runs = finished_runs(experiment_id, list(plans.values()), read_kept(kept))
     left = [replace(one, values=[value for value in one.values if value not in runs[one.name].index]) for one in wanted]
-    commands = [[*one.command, f"run.study={study}", f"run.arm={one.name}"] for one in left if one.values]
+    left = [one for one in left if one.values]
+    commands = [[*one.command, f"run.study={study}", f"run.arm={one.name}"] for one in left]
     if arguments.dry_run:
         print("\n".join(f"alexnet-exp {shlex.join(command)}" for command in commands) or "all runs are finished")
         return 0
+    check(left)
     failures = sum(alexnet_exp(command) for command in commands)
     runs = finished_runs(experiment_id, list(plans.values()), read_kept(kept))
     write_kept(kept, runs)

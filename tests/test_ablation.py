@@ -140,6 +140,7 @@ def test_a_run_counts_for_every_job_that_it_is_the_result_of(study: Study, store
             ["lrn", "--arms", "all"],
             "error: --arms: expected arms of lrn. Options: after_pooling, before_pooling, none.",
         ),
+        (["lrn", "--html", "nowhere/x.html"], "error: --html: expected a place in a folder that exists. Received: "),
         (["lrn", "a b"], "error: "),
         (["lrn", "training.epochs=x", "model.activation=y"], "error: model.activation: "),
     ],

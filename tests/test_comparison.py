@@ -128,7 +128,7 @@ def test_the_search_goes_through_pages(study: str, monkeypatch: pytest.MonkeyPat
         (["s", "--tag", "x"], "--tag: expected NAME=VALUE. Received: x"),
         (
             ["s", "--html", "nowhere/x.html"],
-            "--html: expected a file in a folder that exists. Received: nowhere/x.html",
+            "--html: expected a place in a folder that exists. Received: nowhere/x.html",
         ),
         (
             ["s", "--uri", "sqlite:///nowhere.db"],

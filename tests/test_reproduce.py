@@ -110,11 +110,17 @@ def test_a_row_of_one_run_has_the_interval_of_its_images(reproduce: ModuleType, 
 
 
 def test_differences_are_paired_by_seed(reproduce: ModuleType) -> None:
-    row = cells(reproduce, {"a": accuracies(0.5, 0.9), "b": accuracies(0.4, 0.8, 0.1)}, "difference", 0.2)
-    assert (row["measured"], row["n"]) == ("0.100", "2")
+    row = cells(reproduce, {"a": accuracies(0.5, 0.9), "b": accuracies(0.4, 0.79, 0.1)}, "difference", 0.2)
+    assert (row["measured"], row["n"]) == ("0.105", "2")
     assert row["claim"] == "not reached"
     row = cells(reproduce, {"a": accuracies(0.5), "b": accuracies(0.4)}, "difference", 0.2)
     assert (row["n"], row["95 % interval"], row["claim"]) == ("1", "-", "-")
+
+
+def test_seeds_without_spread_have_no_interval(reproduce: ModuleType) -> None:
+    row = cells(reproduce, {"a": accuracies(0.1 + 0.2, 0.3, 0.3)}, "accuracy", 0.31)
+    assert (row["measured"], row["std"], row["n"]) == ("0.300", "0.000", "3")
+    assert (row["95 % interval"], row["claim"]) == ("-", "-")
 
 
 def test_a_claim_without_runs_says_so_and_why(reproduce: ModuleType) -> None:
@@ -187,6 +193,7 @@ def test_runs_stay_in_the_table_where_their_data_is_not(
     assert reproduce.reproduce(arguments) == 0
     pd.testing.assert_frame_equal(store.read_kept(reproduce.runs_file(page)), kept)
     assert len(kept) == 1
+    assert reproduce.reproduce(Namespace(**vars(arguments) | {"table": False, "only": ["r4_scratch"]})) == 0
     with pytest.raises(ConfigError, match=r"^dataset\.root: expected the folder or archive of dogs_vs_cats"):
         reproduce.reproduce(Namespace(**vars(arguments) | {"table": False}))
 

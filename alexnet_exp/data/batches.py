@@ -83,6 +83,7 @@ def array_feed(
     eval_batch_size: int,
     seed: int,
     epochs: range,
+    period: int | None = None,
 ) -> Feed:
     """Shuffled training rows and rows to evaluate on, of features or activations `[N, ...]`, float32.
 
@@ -91,6 +92,7 @@ def array_feed(
       views: which view an example is seen in is decided as the augmentation of the images would.
       held_out: the rows of val, and of test where test accuracy is asked for in each epoch.
       labels: `[N]` of train and of each of `held_out`.
+      period: after how many epochs the views repeat, see `shuffled_order`.
     """
 
     def rows(epoch: tf.Tensor, index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -110,7 +112,6 @@ def array_feed(
         chosen = tf.data.Dataset.range(len(part)).batch(eval_batch_size).map(read, PARALLEL)
         return _ahead(tf.data.Dataset.zip(chosen, _one_hot_batches(part_labels, classes, eval_batch_size)))
 
-    period = views[0].augmentation.views if isinstance(views[0], Draws) else None
     order = shuffled_order(len(train[0]), batch_size, seed, epochs, period)
     batches = order.map(rows, num_parallel_calls=PARALLEL, deterministic=True)
     val, *test = map(plain, held_out, labels[1:])

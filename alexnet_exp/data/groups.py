@@ -10,6 +10,7 @@ import numpy as np
 
 from alexnet_exp.config.schema import DatasetConfig
 from alexnet_exp.data.files import ImageFile
+from alexnet_exp.data.order import shuffled
 from alexnet_exp.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,6 @@ def _limited(files: list[ImageFile], count: int, seed: int) -> list[ImageFile]:
         of_class[file.class_name].append(file)
     kept = []
     for name, some in of_class.items():
-        digest = hashlib.sha256(f"{(seed, 'limit')} {name}".encode()).digest()
-        order = np.random.default_rng(int.from_bytes(digest[:8])).permutation(len(some))
+        order = shuffled(np.arange(len(some)), name, (seed, "limit"))
         kept += [some[index] for index in order[:count]]
     return kept

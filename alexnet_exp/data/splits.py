@@ -16,6 +16,7 @@ from alexnet_exp.data.digits import digits_images
 from alexnet_exp.data.files import list_images
 from alexnet_exp.data.groups import assign_parts, warn_of_shared_groups
 from alexnet_exp.data.leaks import perceptual_hashes, same_images, similar_images
+from alexnet_exp.data.order import shuffled
 from alexnet_exp.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ def _hold_out(
     """Splits `index` into what stays and what is held out: `fraction` of each class, but at least one image."""
     stays, held = [], []
     for label, name in enumerate(class_names):
-        members = _shuffled(index[everything.labels[index] == label], name, key)
+        members = shuffled(index[everything.labels[index] == label], name, key)
         if len(members) < 2:
             raise DataError(
                 f"class {name}: expected at least 3 images, one each to train, validate and test on. "
@@ -220,11 +221,5 @@ def _limit(
 ) -> np.ndarray:
     """At most `count` images of each class; a larger count keeps the images of a smaller one."""
     of_class = (index[everything.labels[index] == label] for label in range(len(class_names)))
-    members = (_shuffled(some, name, key) for name, some in zip(class_names, of_class, strict=True))
+    members = (shuffled(some, name, key) for name, some in zip(class_names, of_class, strict=True))
     return np.sort(np.concatenate([some[:count] for some in members]))
-
-
-def _shuffled(members: np.ndarray, class_name: str, key: tuple[int, str]) -> np.ndarray:
-    """In an order that the other classes do not change, so that a part of the classes has the same test images."""
-    seed = int.from_bytes(hashlib.sha256(f"{key} {class_name}".encode()).digest()[:8])
-    return np.random.default_rng(seed).permutation(members)

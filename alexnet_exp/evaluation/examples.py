@@ -1,6 +1,7 @@
 """Test examples over several runs: confusion of the classes, and what every arm misses."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +57,9 @@ def thumbnails(dataset: DatasetConfig, ids: list[str], size: int) -> dict[str, n
         return {name: image for name, image in zip(names, store, strict=True) if name in ids}
     root = Path(str(dataset.root))
     images = {}
-    try:
-        with pixel_limit(dataset.limits.megapixels):
-            for name, content in read_images(root, ids, dataset.limits) if root.exists() else ():
-                if isinstance(content, bytes):
+    with suppress(DataError), pixel_limit(dataset.limits.megapixels):
+        for name, content in read_images(root, ids, dataset.limits) if root.exists() else ():
+            if isinstance(content, bytes):
+                with suppress(BadImage):
                     images[name] = decode(content, size, dataset.resize)
-    except (DataError, BadImage):
-        return images
     return images

@@ -54,8 +54,8 @@ def over_examples(correct: np.ndarray, baseline: np.ndarray) -> Effect:
     gain = correct.astype(np.int8) - baseline.astype(np.int8)
     won, lost = int((gain > 0).sum()), int((gain < 0).sum())
     p = float(mcnemar([[0, won], [lost, 0]], exact=True).pvalue)
-    if not won + lost:
-        return Effect(len(gain), 0.0, p=p)
+    if not won + lost or len(gain) == 1:
+        return Effect(len(gain), float(gain.mean()), p=p)
     resampled = stats.bootstrap(
         (gain,), np.mean, n_resamples=RESAMPLES, batch=100, confidence_level=CONFIDENCE, method="percentile", rng=0
     )

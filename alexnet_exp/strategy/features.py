@@ -172,7 +172,8 @@ def _mlp(features: np.ndarray, classes: int, strategy: FeaturesMlp) -> keras.Mod
         standardize.adapt(features)
         x = standardize(x)
     elif strategy.scaling == "sqrt_l2":
-        x = keras.layers.UnitNormalization(name="unit_length")(keras.ops.sqrt(x))
+        positive = keras.ops.maximum(x, keras.config.epsilon() ** 2)  # the gradient of the root is infinite at 0
+        x = keras.layers.UnitNormalization(name="unit_length")(keras.ops.sqrt(positive))
         x = keras.layers.Rescaling(math.sqrt(features.shape[1]), name="unit_scale")(x)
     x = keras.layers.Dropout(strategy.input_dropout, name="features_dropout")(x)
     x = keras.layers.Dense(strategy.units, "relu", kernel_initializer="he_normal", name="hidden")(x)

@@ -111,6 +111,7 @@ def on_activations(
         batch_size,
         config.seed,
         epochs,
+        config.augmentation.views,
     )
     return suffix, feed
 

@@ -71,11 +71,8 @@ def _schedule(schedule: ScheduleConfig, rate: float, steps: int, epochs: int) ->
         case Step():
             boundaries = list(range(schedule.every, epochs, schedule.every))
             values = [rate * schedule.factor**power for power in range(len(boundaries) + 1)]
-            return (
-                schedules.PiecewiseConstantDecay([epoch * steps for epoch in boundaries], values)
-                if boundaries
-                else rate
-            )
+            last_steps = [epoch * steps - 1 for epoch in boundaries]  # Keras' boundaries belong to what is before them
+            return schedules.PiecewiseConstantDecay(last_steps, values) if last_steps else rate
         case Cosine():
             return _cosine(rate, schedule.warmup_epochs * steps, steps * epochs)
         case OneCycle():

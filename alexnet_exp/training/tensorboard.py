@@ -4,6 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from alexnet_exp.errors import UserError, one_line
 from alexnet_exp.training.fit import Metrics, OnEpoch
 
 SCALARS = tf.compat.v1.SummaryMetadata(
@@ -13,8 +14,18 @@ SCALARS = tf.compat.v1.SummaryMetadata(
 
 
 def tensorboard_log(folder: Path) -> OnEpoch:
-    """Returns a function that appends an epoch's metrics to an event file in `folder`, which is made."""
-    writer = tf.summary.create_file_writer(str(folder))
+    """Returns a function that appends an epoch's metrics to an event file in `folder`, which is made.
+
+    Raises:
+      UserError: when it cannot be made or written to.
+    """
+    try:
+        writer = tf.summary.create_file_writer(str(folder))
+        writer.init()
+    except (tf.errors.OpError, OSError) as error:
+        raise UserError(
+            f"tracking.tensorboard: expected a folder that can be written to. Received: {folder} ({one_line(error)})"
+        ) from None
 
     def log_epoch(step: int, metrics: Metrics) -> None:
         with writer.as_default(step):

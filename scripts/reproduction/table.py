@@ -11,6 +11,7 @@ from scipy import stats
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.config.geometry import output_sizes
 from alexnet_exp.config.layer_table import layer_table
+from alexnet_exp.evaluation.paired import rounding
 from reproduction.claims import Claim, accuracy
 from reproduction.store import Plan
 
@@ -42,9 +43,9 @@ def measured(values: pd.Series, runs: pd.DataFrame) -> Measured:
         (run,) = (row for _, row in runs.iterrows())
         return Measured(mean, np.nan, 1, run["metrics.test/accuracy_low"], run["metrics.test/accuracy_high"])
     std = float(values.std())
-    if n == 1:
-        return Measured(mean, np.nan, 1, np.nan, np.nan)
-    low, high = stats.t.interval(0.95, n - 1, mean, std / np.sqrt(n)) if std > 0 else (mean, mean)
+    if n == 1 or std <= rounding(abs(mean)):
+        return Measured(mean, std, n, np.nan, np.nan)
+    low, high = stats.t.interval(0.95, n - 1, mean, std / np.sqrt(n))
     return Measured(mean, std, n, low, high)
 
 

@@ -67,6 +67,10 @@ def test_every_option_composes_and_its_science_is_in_the_fingerprint(
         (["training.epochs=1.5"], ["training.epochs", "integer", "Received: 1.5"]),
         (["optimizer.learning_rate=-1"], ["optimizer.learning_rate", "greater than 0", "Received: -1"]),
         (["optimizer.learning_rate=nan"], ["optimizer.learning_rate", "Received: nan"]),
+        (
+            ["training.loss=mean_squared_error", "training.label_smoothing=0.1"],
+            ["training.label_smoothing: expected 0", "Received: 0.1"],
+        ),
         (["model.norm.kind=bach"], ["model.norm.kind", "'batch'", "Received: 'bach'"]),
         (["model.norm.position=inside"], ["before_layer", "after_pool", "Received: 'inside'"]),
         (["model.norm.layers=[conv7]"], ["model.norm.layers", "conv5, fc6", "Received: conv7"]),

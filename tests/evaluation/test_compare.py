@@ -91,6 +91,7 @@ def test_mcnemar_and_the_bootstrap_by_hand() -> None:
     assert effect.p == pytest.approx(2 * (1 + 10 + 45) / 2**10)  # binomial, at most 2 of 10
     assert effect.p == pytest.approx(mcnemar([[90, 8], [2, 0]], exact=True).pvalue)
     assert over_examples(correct, correct).p == 1
+    assert over_examples(correct[:1], baseline[:1]).difference == 1
 
 
 def test_the_bootstrap_interval_is_the_analytic_one_for_many_examples() -> None:

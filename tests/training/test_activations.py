@@ -49,9 +49,10 @@ def finetuned(config: RunConfig, folder: Path) -> Fitted:
     [
         ([], {"center"}),
         (["augmentation=flip"], {"center", "center mirrored"}),
+        (["augmentation=flip", "augmentation.views=1"], {"center", "center mirrored"}),
         (["augmentation=krizhevsky2012", "augmentation.load_size=36", "augmentation.views=2"], {"draws 0", "draws 1"}),
     ],
-    ids=["no augmentation", "mirror images", "random draws"],
+    ids=["no augmentation", "mirror images", "the same mirror images in each epoch", "random draws"],
 )
 def test_training_from_kept_activations_takes_the_same_course(
     tiny: Compose, tmp_path: Path, augmentation: list[str], views: set[str]

@@ -1,10 +1,14 @@
 """Grad-CAM points at what a network that is known looks at."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
+from alexnet_exp.data import load_splits
 from alexnet_exp.model.alexnet import build_alexnet, cut_network
+from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.training.grad_cam import grad_cam
 from tests.conftest import Compose
 
@@ -33,6 +37,16 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(maps[0], [[1, 0], [0, 0.5]], atol=1e-6)  # one weight a map: both corners count
     np.testing.assert_allclose(maps[1], maps[0], atol=1e-6)
     assert not maps[2].any()  # black: nothing speaks for anything
+
+
+def test_features_that_are_zero_do_not_blank_the_maps(tiny: Compose, tmp_path: Path) -> None:
+    config = tiny("strategy=features_mlp", "strategy.scaling=sqrt_l2", "strategy.epochs=1")
+    splits = load_splits(config.dataset, config.model.input_size, tmp_path)
+    fitted = STRATEGIES["features_mlp"](config, splits, None, lambda *_: None)
+    images = splits.test.take(np.arange(8))
+    assert (fitted.network.predict(images, verbose=0) == 0).any()
+    maps = np.stack([grad_cam(fitted.network, fitted.classifier, images, np.full(8, asked)) for asked in range(10)])
+    assert maps.any(axis=(2, 3)).mean() > 0.5
 
 
 @pytest.mark.parametrize("cut", [None, "conv3", "pool5", "fc7"])

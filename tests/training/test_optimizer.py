@@ -34,8 +34,8 @@ def test_constant() -> None:
 
 def test_step() -> None:
     found = rates("schedule=step", "schedule.every=2", "schedule.factor=0.5")
-    assert found[20] == pytest.approx(0.1)
-    assert found[21] == pytest.approx(0.05)
+    assert found[:20] == pytest.approx([0.1] * 20)
+    assert found[20:40] == pytest.approx([0.05] * 20)
 
 
 def test_cosine() -> None:
@@ -57,9 +57,11 @@ def test_one_cycle() -> None:
 
 
 def test_reduce_on_plateau_is_a_callback() -> None:
-    schedule = compose_config(["schedule=reduce_on_plateau", "schedule.monitor=train/accuracy"]).schedule
+    settings = ["monitor=train/accuracy", "factor=0.3", "patience=7", "min_learning_rate=0.002"]
+    schedule = compose_config(["schedule=reduce_on_plateau", *(f"schedule.{one}" for one in settings)]).schedule
     (callback,) = plateau_callbacks(schedule)
-    assert callback.monitor == "accuracy"
+    found = callback.monitor, callback.factor, callback.patience, callback.min_lr, callback.min_delta
+    assert found == ("accuracy", 0.3, 7, 0.002, 0)
     assert plateau_callbacks(compose_config(["schedule=constant"]).schedule) == []
 
 
@@ -77,6 +79,18 @@ def test_optimizers_take_their_settings(overrides: list[str], expected: dict[str
     built = build_optimizer(config.optimizer, config.schedule, 0.1, STEPS, EPOCHS)
     assert {name: getattr(built, name) for name in expected} == expected
     assert type(built).__name__.lower() == config.optimizer.name
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_kernels_alone_decay(optimizer: str) -> None:
+    config = compose_config([f"optimizer={optimizer}", "optimizer.weight_decay=0.1"])
+    dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3), keras.layers.BatchNormalization()])
+    dense.layers[0].bias.assign(np.ones(3))
+    built = build_optimizer(config.optimizer, config.schedule, 0.1, STEPS, EPOCHS)
+    before = {variable.path: np.array(variable) for variable in dense.trainable_variables}
+    built.apply_gradients([(np.zeros(variable.shape, np.float32), variable) for variable in dense.trainable_variables])
+    changed = {variable.name for variable in dense.trainable_variables if (before[variable.path] != variable).any()}
+    assert changed == {"kernel"}
 
 
 def test_metric_names() -> None:

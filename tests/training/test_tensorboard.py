@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 import tensorflow as tf
 
+from alexnet_exp.errors import UserError
 from alexnet_exp.training.tensorboard import tensorboard_log
 
 
@@ -20,3 +22,12 @@ def test_each_metric_is_a_scalar_of_its_epoch(tmp_path: Path) -> None:
         (1, "train/loss", 1.0),
     ]
     assert {value.metadata.plugin_data.plugin_name for _, value in found[:2]} == {"scalars"}
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        UserError, match=r"^tracking\.tensorboard: expected a folder that can be written to.*"
+    ) as caught:
+        tensorboard_log(tmp_path / "file" / "run")
+    assert "\n" not in str(caught.value)

@@ -45,7 +45,8 @@ class DatasetConfig:
       root: of `images`: a folder or an archive (.zip, .tar, .tar.gz) of class folders, with or without train, val and
         test folders above them.
       classes: keeps these classes alone, in this order; null keeps all.
-      limit_per_class: images of a class to learn from, train and val together; test stays whole.
+      limit_per_class: images of a class that train has and val is cut from; test stays whole, as a val part of the
+        data's own does.
       val_fraction: of the images to learn from, where the data has no val part of its own.
       test_fraction: of all images, where the data has no test part of its own.
       split_seed: decides the split, whatever the run's seed.

@@ -92,7 +92,7 @@ class CacheConfig:
 
     Attributes:
       max_gb: what they may take; the least recently used make room, and 0 keeps none.
-      dtype: `float16` takes half the disk and rounds.
+      dtype: `float16` takes half the disk and rounds; what is kept already then decides the last digits of a run.
     """
 
     max_gb: NonNegative
