@@ -18,12 +18,19 @@ def json_sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def remove_hashed(folder: Path) -> None:
-    """Removes what is named by the first half of a `json_sha256`; what a job is writing, and all else, stays."""
+def remove_hashed(folder: Path) -> int:
+    """Removes what is named by the first half of a `json_sha256`; what a job is writing, and all else, stays.
+
+    Returns:
+      How many were removed.
+    """
+    removed = 0
     for entry in folder.glob("*"):
         if re.match(r"[0-9a-f]{32}(\.|$)", entry.name) and entry.suffix != ".lock":
             with suppress(Timeout), FileLock(entry.with_suffix(".lock"), timeout=0):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                removed += 1
+    return removed
 
 
 def file_sha256(path: Path) -> str:

@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import hydra
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -24,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from alexnet_exp import tuning
 from alexnet_exp.config import config_from
 from alexnet_exp.config.compose import CONF, plain
-from alexnet_exp.config.explain import explain
+from alexnet_exp.config.explain import explain, is_mistake
 from alexnet_exp.config.resolvers import register_resolvers
 from alexnet_exp.console import one_line_a_run, silent_stderr
 from alexnet_exp.errors import ConfigError, UserError, one_line
@@ -32,7 +31,6 @@ from alexnet_exp.sweep import failures, job_settings, record_failure, show_failu
 from alexnet_exp.tracking.reach import check_reachable
 
 log = logging.getLogger(__name__)
-MISTAKES = (UserError, HydraException, OmegaConfBaseException)  # of a user, shown without a traceback
 
 
 def main() -> None:
@@ -62,7 +60,7 @@ def launch() -> int | str:
     except Exception as error:
         if {_cause(error), str(error)} & {failure.cause for failure in failures()}:  # a job of a sweep told it
             return 1
-        if show_traceback or not isinstance(error, MISTAKES):
+        if show_traceback or not is_mistake(error):
             raise
         return message(error)
     finally:
@@ -161,7 +159,9 @@ def mistakes_in_one_line() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         interrupted()
-    except (*MISTAKES, OSError) as error:
+    except Exception as error:
+        if not is_mistake(error) and not isinstance(error, OSError):
+            raise
         sys.exit(message(error))
 
 

@@ -21,7 +21,7 @@ from alexnet_exp.model.weights import Pretrained, adapt_model, read_weights
 from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.tracking.journal import PRUNED
 from alexnet_exp.tracking.lifecycle import Finished, TrackedRun
-from alexnet_exp.tracking.store import download_weights, open_store
+from alexnet_exp.tracking.store import check_weights, download_weights, open_store
 from alexnet_exp.tracking.tracker import Tracker
 from alexnet_exp.training.activation_store import activation_store
 from alexnet_exp.training.checkpoint import Checkpoints
@@ -65,6 +65,8 @@ def run(config: RunConfig, overrides: list[str], is_hopeless: Callable[[int, flo
     """
     started = time.perf_counter()
     experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
+    if isinstance(config.weights, RunWeights):
+        check_weights(config.weights.run_id)
     with TrackedRun(config, experiment_id, overrides) as tracked:
         config = _settled(config)
         keras.utils.set_random_seed(config.seed)

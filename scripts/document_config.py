@@ -3,6 +3,7 @@
 Types and meanings are those of alexnet_exp/config/schema, defaults and options those of conf/.
 """
 
+import argparse
 import json
 import re
 from collections.abc import Iterator
@@ -28,11 +29,14 @@ Written by `python scripts/document_config.py` from the schemas in `alexnet_exp/
 
 `group=option` takes a file of `conf/<group>/`, `field=value` changes one value: `model=alexnet model.activation=tanh`.
 Options in bold are the defaults, and the defaults of the fields are theirs, or those of the option in the heading.
+Interpolations know the layers of the model: `${hidden_layers:}`, `${layers_from:conv5}` (it and all behind it),
+`${layer_by_layer:10,0.01,0.001}` (stages of fine-tuning) and `${dropout_rates:0.1,0.5}` (convolutional, dense).
 `???` must be given. `--cfg job` shows the values that a command composes.
 """
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(page(), encoding="utf-8")
     print(f"written: {PAGE}")
 
@@ -118,14 +122,16 @@ def field_rows(schema: dict[str, Any], values: list[dict[str, Any]], prefix: str
             parts = [part for mapping in found for part in mapping.values()]
             yield from field_rows(resolved(field["additionalProperties"]), parts, f"{path}.<layer>")
         elif "$ref" in field.get("items", {}):
-            yield from field_rows(resolved(field["items"]), [part for parts in found for part in parts], f"{path}[]")
+            parts = [part for some in found if not isinstance(some, str) for part in some]  # not of an interpolation
+            yield from field_rows(resolved(field["items"]), parts, f"{path}[]")
 
 
 def row(path: str, schema: dict[str, Any], values: list[Any], meaning: str) -> str:
     nested = any("$ref" in part for part in (schema, schema.get("items", {}), schema.get("additionalProperties", {})))
     defaults = list(dict.fromkeys(shown(value) for value in values))
     default = ", ".join(f"`{value}`" for value in defaults[:MOST_VALUES]) + (" ..." if defaults[MOST_VALUES:] else "")
-    return f"| `{path}` | {kind(schema)} | {'' if nested else default} | {escaped(meaning)} |"
+    is_shown = not nested or all(isinstance(value, str) for value in values)
+    return f"| `{path}` | {kind(schema)} | {default if is_shown else ''} | {escaped(meaning)} |"
 
 
 def kind(schema: dict[str, Any]) -> str:

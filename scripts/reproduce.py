@@ -19,7 +19,7 @@ from alexnet_exp.config.checks import missing_files
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.errors import ConfigError, UserError
 from alexnet_exp.tracking.store import open_store
-from reproduction.claims import ARMS, CLAIMS, Claim
+from reproduction.claims import ARMS, CLAIMS, SYSTEMS, Claim
 from reproduction.figure import courses
 from reproduction.store import Plan, causes, configuration, finished_runs, plan, read_kept, write_kept
 from reproduction.table import duration, facts, markdown, row
@@ -30,17 +30,16 @@ TITLE = {False: "Reference systems, claimed and measured", True: "Reference syst
 ABOUT = {
     False: "Accuracies are of the test images; `claim` says whether the mean reaches what was claimed. Intervals are "
     "over seeds (t) where n > 1, else over the test images (Wilson). Times were taken beside other work, some with "
-    "pauses.",
+    "pauses; that of a resumed run is its last part.",
     True: "These runs saw some of the images for a few epochs: they show that every system runs, not what it reaches.",
 }
-SYSTEMS = sorted({"R5"} | {claim.system for claim in CLAIMS})  # R5 takes no run
 
 
 @mistakes_in_one_line()
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run the reference systems; write claimed and measured figures.")
     parser.add_argument(
-        "--only", nargs="+", default=SYSTEMS, metavar="NAME", help=f"{', '.join(SYSTEMS)}; or {', '.join(ARMS)}"
+        "--only", nargs="+", default=list(SYSTEMS), metavar="NAME", help=f"{', '.join(SYSTEMS)}; or {', '.join(ARMS)}"
     )
     parser.add_argument("--quick", action="store_true", help="small budgets: minutes instead of a day")
     parser.add_argument("--dry-run", action="store_true", help="print the commands that are left to run")
@@ -122,7 +121,8 @@ def write(
     count = sum(map(len, runs.values()))
     command = f"`python scripts/reproduce.py{' --quick' if quick else ''}`"
     about = f"Written by {command} from {count} runs of {duration(seconds)} in all. {ABOUT[quick]}"
-    page = markdown(rows, TITLE[quick], about)
+    systems = "\n".join(f"- {name}: {text}." for name, text in SYSTEMS.items())
+    page = markdown(rows, TITLE[quick], f"{about}\n\nR1 to R5 are systems that others published:\n\n{systems}")
     if figure := courses(runs):
         path = output.with_suffix(".png")
         figure.savefig(path, dpi=110)

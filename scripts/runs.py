@@ -87,7 +87,7 @@ def main() -> None:
 def show(arguments: argparse.Namespace, config: RunConfig) -> None:
     runs = list_runs(_experiment(config), arguments.state, arguments.study)
     if runs.empty:
-        print("no runs")
+        print(f"no runs in study {arguments.study}" if arguments.study else "no runs")
         return
     table = headed_table(f"study {arguments.study}" if arguments.study else "all runs")
     for column in ("started", *COLUMNS):
@@ -101,6 +101,8 @@ def show(arguments: argparse.Namespace, config: RunConfig) -> None:
 
 def follow(arguments: argparse.Namespace, config: RunConfig) -> None:
     experiment_id = _experiment(config)
+    if list_runs(experiment_id, arguments.state, arguments.study).empty:
+        print(f"no runs in study {arguments.study} so far", file=sys.stderr)
     watch(lambda: list_runs(experiment_id, arguments.state, arguments.study), Console())
 
 
@@ -143,8 +145,7 @@ def clean(arguments: argparse.Namespace, config: RunConfig) -> None:
     store.clear(since)
     print(f"removed {before - len(store.entries())} of {before} activations in {cache}")
     if not any(arguments.state.glob("*/journal.jsonl")):
-        remove_hashed(cache / "images")
-        print(f"removed the decoded images in {cache}")
+        print(f"removed {remove_hashed(cache / 'images')} sets of decoded images in {cache}")
 
 
 def deliver(arguments: argparse.Namespace, config: RunConfig) -> int:

@@ -195,12 +195,13 @@ def missing_files(config: RunConfig) -> Iterator[str]:
     """One line for each file that the configuration names, and that is neither here nor to be downloaded."""
     dataset, weights = config.dataset, config.weights
     if dataset.source == "images" and dataset.root is not None and not Path(dataset.root).exists():
-        yield (
-            f"dataset.root: expected the folder or archive of {dataset.name} at {dataset.root}: put it there, "
-            f"or set ALEXNET_EXP_DATA to the folder that holds it. Received: no such file"
-        )
+        yield _absent("dataset.root", f"the folder or archive of {dataset.name}", dataset.root, config.paths.data)
     if isinstance(weights, FileWeights) and weights.url is None and not Path(weights.path).is_file():
-        yield (
-            f"weights.path: expected the file of {weights.name} at {weights.path}: put it there, or set "
-            f"ALEXNET_EXP_DATA to the folder that holds it. Received: no such file"
-        )
+        yield _absent("weights.path", f"the file of weights={weights.name}", weights.path, config.paths.data)
+
+
+def _absent(field: str, what: str, path: str, data: str) -> str:
+    hint = (
+        "put it there, or set ALEXNET_EXP_DATA to the folder that holds it. " if Path(path).is_relative_to(data) else ""
+    )
+    return f"{field}: expected {what} at {path}{': ' if hint else '. '}{hint}Received: no such file"

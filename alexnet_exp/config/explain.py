@@ -1,10 +1,10 @@
 """What Hydra and OmegaConf say about a configuration, in the words of this project."""
 
-from hydra.errors import InstantiationException, MissingConfigException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from alexnet_exp.errors import ConfigError, one_line
+from alexnet_exp.errors import ConfigError, UserError, one_line
 
 EXTRAS = {
     "'hydra/launcher/joblib'": "joblib",
@@ -12,7 +12,14 @@ EXTRAS = {
     "'hydra/launcher/ray'": "ray",
     "'optuna.samplers.": "optuna",
 }  # what Hydra does not find, and the extra of pyproject.toml that brings it
+NO_OPTION = "Config group override must be"  # how a plain ValueError of Hydra's begins, for model=null
 LAYER_TABLES = ("model.conv.", "model.dense.", "model.dropout.rates.")
+
+
+def is_mistake(error: Exception) -> bool:
+    """Whether a user made it, so that a traceback is of no use."""
+    known = (UserError, HydraException, OmegaConfBaseException)
+    return isinstance(error, known) or str(error).startswith(NO_OPTION)
 
 
 def explain(error: Exception) -> list[str]:
@@ -24,6 +31,8 @@ def explain(error: Exception) -> list[str]:
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, received = error.missing_cfg_file.rpartition("/")
         return [f"{group}: unknown option. Options: {', '.join(error.options)}. Received: {received}"]
+    if str(error).startswith(NO_OPTION):
+        return ["<group>=<option>: expected the name of an option. Options: the files of conf/<group>/. Received: null"]
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if isinstance(cause, MissingMandatoryValue):
         return [f"{cause.full_key}: a value is required, {cause.full_key}=<value>. Received: none"]

@@ -25,7 +25,7 @@ def config_from(mapping: dict[str, Any], to_run: bool = True) -> RunConfig:
     try:
         config = TypeAdapter(RunConfig).validate_python(mapping)
     except ValidationError as error:
-        raise ConfigError("\n".join(_line(detail) for detail in error.errors())) from None
+        raise ConfigError("\n".join(_lines(error))) from None
     if isinstance(config.strategy, Scratch) and config.strategy.ignore_weights:
         config = replace(config, weights=NoWeights(name="none", kind="none"))
     if errors := [*cross_field_errors(config), *(missing_files(config) if to_run else ())]:
@@ -39,18 +39,38 @@ def to_dict(value: Any) -> dict[str, Any]:
     return plain
 
 
-def _line(detail: Any) -> str:
-    path, received = detail["loc"], detail["input"]
-    if detail["type"] == "unexpected_keyword_argument":
-        return f"{_dotted(path)}: unknown option. Options: {', '.join(_options(path[:-1]))}. Received: {path[-1]}"
-    if detail["type"] == "missing":
-        return f"{_dotted(path)}: a value is required. Received: none"
-    if detail["type"] == "union_tag_invalid":
-        context = detail["ctx"]
-        where = f"{_dotted(path)}.{context['discriminator'].strip(QUOTE)}"
-        return f"{where}: expected one of {context['expected_tags']}. Received: {context['tag']}"
-    expected = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ").removeprefix("Value error, ")
-    return f"{_dotted(path)}: expected {expected}. Received: {received!r}"
+def _lines(error: ValidationError) -> list[str]:
+    """A line for each field, also where it may be of several types and each has its own objection."""
+    found: dict[str, tuple[str, Any]] = {}
+    for detail in error.errors():
+        field, wanted, received = _parts(detail)
+        earlier, _ = found.get(field, ("", None))
+        found[field] = f"{earlier} or {wanted.removeprefix('expected ')}" if earlier else wanted, received
+    return [f"{field}: {wanted}. Received: {received}" for field, (wanted, received) in found.items()]
+
+
+def _parts(detail: Any) -> tuple[str, str, Any]:
+    """The field, what was wanted, and what was received."""
+    path, context = detail["loc"], detail.get("ctx", {})
+    field, received = _dotted(path), repr(detail["input"])
+    match detail["type"]:
+        case "unexpected_keyword_argument":
+            return field, f"unknown option. Options: {', '.join(_options(path[:-1]))}", path[-1]
+        case "missing":
+            return field, "a value is required", "none"
+        case "union_tag_invalid":
+            name = context["discriminator"].strip(QUOTE)
+            return f"{field}.{name}", f"expected one of {context['expected_tags']}", context["tag"]
+        case "too_short":
+            return field, f"expected at least {context['min_length']} in the list", received
+        case "string_too_short":
+            return field, "expected some text", received
+        case "string_pattern_mismatch":
+            return field, f"expected text that matches {context['pattern']}", received
+        case "dataclass_type":
+            return field, "expected fields and their values", received
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ").removeprefix("Value error, ")
+    return field, f"expected {message}", received
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

@@ -9,8 +9,8 @@ HEAD = "head"
 
 
 def register_resolvers() -> None:
-    """Makes `${hidden_layers:}`, `${layers_from:conv5}` and `${dropout_rates:0.1,0.5}` known to OmegaConf."""
-    for resolver in (hidden_layers, layers_from, dropout_rates):
+    """Makes `${hidden_layers:}`, `${layers_from:conv5}` and the others known to OmegaConf."""
+    for resolver in (hidden_layers, layers_from, layer_by_layer, dropout_rates):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 
@@ -25,6 +25,15 @@ def layers_from(first: str, *, _root_: DictConfig) -> list[str]:
     if first not in layers:
         raise ValueError(f"expected a layer of the model. Options: {', '.join(layers)}. Received: {first}")
     return layers[layers.index(first) :]
+
+
+def layer_by_layer(epochs: int, head_rate: float, rate: float, *, _root_: DictConfig) -> list[dict[str, Any]]:
+    """Stages of fine-tuning: the head, then in each one more layer towards the input."""
+    layers = [HEAD, *reversed(hidden_layers(_root_=_root_))]
+    return [
+        {"layers": layers[:count], "epochs": epochs, "learning_rate": head_rate if count == 1 else rate}
+        for count in range(1, len(layers) + 1)
+    ]
 
 
 def dropout_rates(conv: float, dense: float, head: float = 0.0, *, _root_: DictConfig) -> dict[str, float]:

@@ -107,6 +107,17 @@ def _experiment_id(uri: str, experiment: str) -> str:
     return found.experiment_id
 
 
+def check_weights(run_id: str) -> None:
+    """Raises WeightsError when the store has no run that weights could be taken from."""
+    try:
+        mlflow.get_run(run_id)
+    except MlflowException as error:
+        store = without_credentials(mlflow.get_tracking_uri())
+        raise WeightsError(
+            f"weights.run_id: expected the id of a run in {store}. Received: {run_id} ({short(error)})"
+        ) from None
+
+
 def download_weights(run_id: str, folder: Path) -> Path:
     """Copies the network of a finished run into `folder`.
 

@@ -8,6 +8,15 @@ import pandas as pd
 TARGET = 0.75  # training accuracy that epochs are counted to
 HOURS = "one run, it takes more than half an hour"
 
+SYSTEMS = {
+    "R1": "AlexNet in Keras on Oxford Flowers-17, with batch norm at the input of each layer",
+    "R2": "AlexNet for images of 32 pixels, on CIFAR-10",
+    "R3": "AlexNet on two classes of photos from lists of addresses, bikes and ships",
+    "R4": "training from scratch, fine-tuning and feature extraction on 2,800 photos of Kaggle's Dogs vs Cats",
+    "R5": "the architecture itself: sizes and parameters",
+    "paper": "Krizhevsky, Sutskever and Hinton 2012, ImageNet Classification with Deep Convolutional Neural Networks",
+}
+
 FEW = ("dataset.limit_per_class=20", "evaluation.views=center")
 SMALL = ("dataset.limit_per_class=200", "evaluation.views=center", "training.epochs=2")
 TO_TARGET = (
@@ -56,7 +65,7 @@ class Claim:
     """One row of the table.
 
     Attributes:
-      system: R1 to R5 (docs/results/reproduction.md), or `paper`.
+      system: a key of `SYSTEMS`.
       what: that is measured.
       claimed: in words.
       value: the claim as a number; None where nothing was published.

@@ -17,7 +17,7 @@ from reproduction.store import Plan
 
 COLUMNS = (
     "system", "what", "claimed", "measured", "std", "n", "95 % interval", "claim", "protocol differences",
-    "time of a run", "command: `alexnet-exp ...`",
+    "time of a run", "command",
 )  # fmt: skip
 NUMBERS = ("measured", "std", "n", "time of a run")
 REACHED, WITHIN, MISSED = "reached", "within the interval", "not reached"
@@ -60,7 +60,7 @@ def row(
     claim: Claim, plans: Mapping[str, Plan], runs: Mapping[str, pd.DataFrame], failed: Mapping[str, str]
 ) -> list[str]:
     """The cells of one claim."""
-    commands = "<br>".join(f"`{shlex.join(plans[name].command)}`" for name in claim.arms)
+    commands = "<br>".join(f"`alexnet-exp {shlex.join(plans[name].command)}`" for name in claim.arms)
     head, tail = [claim.system, claim.what, claim.claimed], [claim.differences]
     if any(runs[name].empty for name in claim.arms):
         cause = "; ".join(f"failed: {failed[name]}" for name in claim.arms if name in failed) or NOT_YET
@@ -97,12 +97,17 @@ def facts() -> list[list[str]]:
         parameters = sum(layer.parameters for layer in layers)
         neurons = sum(layer.neurons for layer in layers)
         text = f"{parameters:,} parameters, {neurons:,} neurons"
-        rows.append(_fact(system, f"size of `{model}`, {classes} classes", claimed, text, model))
+        command = f"model={model} --classes {classes}"
+        rows.append(_fact(system, f"size of `{model}`, {classes} classes", claimed, text, command))
     sizes = output_sizes(compose_config(["model=alexnet"]).model)
     published = "55, 27, 27, 13, 13, 13, 13, 6"
     rows.append(
         _fact(
-            "R5", "heights of the outputs of conv1 to pool5", published, ", ".join(map(str, sizes.values())), "alexnet"
+            "R5",
+            "heights of the outputs of conv1 to pool5",
+            published,
+            ", ".join(map(str, sizes.values())),
+            "model=alexnet",
         )
     )
     return rows
@@ -127,5 +132,5 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _fact(system: str, what: str, claimed: str, text: str, model: str) -> list[str]:
-    return [system, what, claimed, text, NONE, NONE, NONE, NONE, "none", NONE, f"`scripts/describe.py model={model}`"]
+def _fact(system: str, what: str, claimed: str, text: str, words: str) -> list[str]:
+    return [system, what, claimed, text, NONE, NONE, NONE, NONE, "none", NONE, f"`python scripts/describe.py {words}`"]

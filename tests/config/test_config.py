@@ -11,6 +11,7 @@ from alexnet_exp.config import to_dict
 from alexnet_exp.config.compose import CONF, compose_config
 from alexnet_exp.config.fingerprint import fingerprint, flatten, science
 from alexnet_exp.config.geometry import minimum_input_size, output_sizes
+from alexnet_exp.config.schema import Finetune
 from alexnet_exp.errors import ConfigError
 
 GROUPS = ("model", "dataset", "augmentation", "optimizer", "schedule", "weights", "strategy", "experiment")
@@ -71,6 +72,9 @@ def test_every_option_composes_and_its_science_is_in_the_fingerprint(
             ["training.loss=mean_squared_error", "training.label_smoothing=0.1"],
             ["training.label_smoothing: expected 0", "Received: 0.1"],
         ),
+        (["training.devices=gpu"], ["training.devices: expected 'auto' or integer. Received: 'gpu'"]),
+        (["model.pool=null"], ["model.pool: expected fields and their values. Received: None"]),
+        (["strategy=features_svm", "strategy.c=[]"], ["strategy.c: expected at least 1 in the list. Received: []"]),
         (["model.norm.kind=bach"], ["model.norm.kind", "'batch'", "Received: 'bach'"]),
         (["model.norm.position=inside"], ["before_layer", "after_pool", "Received: 'inside'"]),
         (["model.norm.layers=[conv7]"], ["model.norm.layers", "conv5, fc6", "Received: conv7"]),
@@ -90,7 +94,8 @@ def test_every_option_composes_and_its_science_is_in_the_fingerprint(
         (["strategy=finetune"], ["weights: expected pretrained layers", "Received: none"]),
         (["weights=run", "weights.run_id=abc"], ["weights: expected none for strategy scratch"]),
         (["dataset=image_folder"], ["dataset.root", "Received: null"]),
-        (["dataset=image_folder", "dataset.root=/no/such"], ["/no/such", "no such file", "ALEXNET_EXP_DATA"]),
+        (["dataset=image_folder", "dataset.root=/no/such"], ["image_folder at /no/such. Received: no such file"]),
+        (["dataset=cifar10", "paths.data=/no"], ["/no/cifar10.zip: put it there", "ALEXNET_EXP_DATA", "no such file"]),
         (["augmentation.load_size=16"], ["augmentation.load_size", "32", "Received: 16"]),
         (["model.conv.conv2.groups=5"], ["model.conv.conv2.groups", "divisor of 24", "Received: 5"]),
         (["model=alexnet", "model.norm.kind=batch"], ["model.norm.layers", "norm.kind=batch", "Received: []"]),
@@ -119,8 +124,11 @@ def test_every_option_composes_and_its_science_is_in_the_fingerprint(
         ),
         (["model.norm.lrn.size=4"], ["model.norm.lrn.size", "odd", "Received: 4"]),
         (
-            ["strategy=finetune", "weights=run", "weights.run_id=a", "model=alexnet_cifar", "weights.fresh=[head,fc8]"],
-            ["strategy.stages", "Received: none with fc8"],
+            [
+                *("strategy=finetune", "weights=run", "weights.run_id=a", "weights.fresh=[head,fc7]"),
+                "strategy.stages=[{layers: [head], epochs: 1, learning_rate: 0.1}]",
+            ],
+            ["strategy.stages", "Received: none with fc7"],
         ),
         (["seed=-1"], ["seed", "Received: -1"]),
         (["model.dropout.rates.fc6=1.0"], ["model.dropout.rates.fc6", "less than 1", "Received: 1.0"]),
@@ -157,6 +165,19 @@ def test_unknown_layers_of_strategies_are_named() -> None:
         compose_config(["strategy=finetune", "strategy.stages=[{layers: [fc8], epochs: 1, learning_rate: 0.1}]", *run])
 
 
+@pytest.mark.parametrize(
+    ("model", "order"),
+    [
+        ("alexnet_cifar", ["head", "fc8", "fc7", "fc6", "conv5", "conv4", "conv3", "conv2", "conv1"]),
+        ("krizhevsky2012_cifar10", ["head", "conv4", "conv3", "conv2", "conv1"]),
+    ],
+)
+def test_fine_tuning_goes_layer_by_layer_whatever_the_model(model: str, order: list[str]) -> None:
+    config = compose_config(["strategy=finetune", "weights=run", "weights.run_id=abc", f"model={model}"])
+    assert isinstance(config.strategy, Finetune)
+    assert [stage.layers for stage in config.strategy.stages] == [order[: n + 1] for n in range(len(order))]
+
+
 def test_all_errors_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         compose_config(["training.epochs=0", "model.activation=relo", "seed=-1"])
@@ -164,7 +185,8 @@ def test_all_errors_are_reported_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["training.epoch=1"], ["+a.b=1"], ["model=alexnt"], ["--cfg", "job"], ["--help"]]
+    "arguments",
+    [["training.epoch=1"], ["+a.b=1"], ["model=alexnt"], ["model=null"], ["--cfg", "job"], ["--help"]],
 )
 def test_the_command_line_answers_without_tensorflow(arguments: list[str]) -> None:
     code = f"""

@@ -42,7 +42,7 @@ NOT_HERE = {  # how a command begins -> why it is not run
 SMALL = {  # in conf/
     r"\bepochs: \d+": "epochs: 1",
     r"warmup_epochs: \d+": "warmup_epochs: 0",
-    r" +- {layers: \[head, fc7, fc6, conv5.*\n": "",  # the deeper stages of fine-tuning
+    r"\$\{layer_by_layer:.*\}": "[{layers: [head, fc7, fc6], epochs: 1, learning_rate: 0.01}]",
     r"limit_per_class: null": "limit_per_class: 8",
     r"figures: true": "figures: false",
     r"checksum: sha256:7be5be79": "checksum: null",  # torchvision's weights, for which random ones stand in

@@ -65,7 +65,7 @@ class TrackingConfig:
     """
 
     uri: str | None
-    experiment: str
+    experiment: Annotated[str, Field(min_length=1)]
     figures: bool
     tensorboard: Place | None
     flush_seconds: Positive
