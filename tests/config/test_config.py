@@ -75,6 +75,7 @@ def test_every_option_composes_and_its_science_is_in_the_fingerprint(
         (["training.devices=gpu"], ["training.devices: expected 'auto' or integer. Received: 'gpu'"]),
         (["model.pool=null"], ["model.pool: expected fields and their values. Received: None"]),
         (["strategy=features_svm", "strategy.c=[]"], ["strategy.c: expected at least 1 in the list. Received: []"]),
+        (["run.study="], ["run.study: expected some text. Received: ''"]),
         (["model.norm.kind=bach"], ["model.norm.kind", "'batch'", "Received: 'bach'"]),
         (["model.norm.position=inside"], ["before_layer", "after_pool", "Received: 'inside'"]),
         (["model.norm.layers=[conv7]"], ["model.norm.layers", "conv5, fc6", "Received: conv7"]),
@@ -186,7 +187,15 @@ def test_all_errors_are_reported_at_once() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["training.epoch=1"], ["+a.b=1"], ["model=alexnt"], ["model=null"], ["--cfg", "job"], ["--help"]],
+    [
+        ["training.epoch=1"],
+        ["+a.b=1"],
+        ["model=alexnt"],
+        ["model=null"],
+        ["+ablation/nope=none"],
+        ["--cfg", "job"],
+        ["--help"],
+    ],
 )
 def test_the_command_line_answers_without_tensorflow(arguments: list[str]) -> None:
     code = f"""
