@@ -11,9 +11,7 @@ Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
-Name = Annotated[
-    str, Field(coerce_numbers_to_str=True, min_length=1)
-]  # 3 or 0.01, which YAML reads as numbers, will do
+Name = Annotated[str, Field(coerce_numbers_to_str=True, min_length=1)]  # YAML reads 3 and 0.01 as numbers
 Place = Annotated[str, AfterValidator(os.path.expanduser)]  # of a file or folder; ~ is the home of the user
 Position = Literal["before_layer", "before_activation", "after_activation", "after_pool"]
 Metric = Literal["train/loss", "train/accuracy", "val/loss", "val/accuracy"]
