@@ -168,7 +168,9 @@ CLAIMS = [
     Claim("R4", "task 1, trained our way", "goal 0.86", 0.86, ("dogs_vs_cats_scratch",), accuracy,
           f"{OURS}: batch norm, ten crops, stronger augmentation; {HOURS}"),
     Claim("R4", "task 2: eight rounds of fine-tuning, as published", "about 0.89", 0.89, ("r4_finetune",), accuracy,
-          f"{CONV_ALONE}, from small kernels (of He-normal ones the loss stays 0.5); {HOURS}"),
+          f"{CONV_ALONE}, from small kernels (of He-normal ones the loss stays 0.5); the rounds with "
+          "convolutional layers at 0.0001 (at 0.001, as published, test accuracy is 0.82 to 0.94 in the fourth round, "
+          f"0.66 to 0.93 in the fifth, 0.5 from the sixth on); {HOURS}"),
     Claim("R4", "task 2, trained our way", "about 0.89", 0.89, ("dogs_vs_cats_finetune",), accuracy, CONV_ALONE),
     Claim("R4", "task 3: 256 hidden units on pool5, as published", "about 0.83", 0.83, ("r4_features_mlp",), accuracy,
           "pruned ImageNet weights; 20 of 2,000 images held out"),
