@@ -201,7 +201,6 @@ def missing_files(config: RunConfig) -> Iterator[str]:
 
 
 def _absent(field: str, what: str, path: str, data: str) -> str:
-    hint = (
-        "put it there, or set ALEXNET_EXP_DATA to the folder that holds it. " if Path(path).is_relative_to(data) else ""
-    )
-    return f"{field}: expected {what} at {path}{': ' if hint else '. '}{hint}Received: no such file"
+    in_data = Path(path).is_relative_to(data)
+    hint = ": put it there, or set ALEXNET_EXP_DATA to the folder that holds it" if in_data else ""
+    return f"{field}: expected {what} at {path}{hint}. Received: no such file"
