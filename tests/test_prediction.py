@@ -124,7 +124,7 @@ def test_what_speaks_for_a_class_is_drawn(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["0123456789abcdef0123456789abcdef", "x.jpg"], "expected the id of a run with a model in sqlite:////"),
+        (["0123456789abcdef0123456789abcdef", "x.jpg"], "expected the id of a run in sqlite:////"),
         (["models:/nobody@champion", "x.jpg"], "expected a registered model in sqlite:////"),
         (["models:/nobody", "x.jpg"], "expected a run id, models:/<name>@<alias> or models:/<name>/<version>. Receive"),
         (["{scratch}", "x.jpg", "--csv", "nowhere/x.csv"], "--csv: expected a place in a folder that exists. Received"),

@@ -54,6 +54,8 @@ def _parts(detail: Any) -> tuple[str, str, Any]:
     path, context = detail["loc"], detail.get("ctx", {})
     field, received = _dotted(path), repr(detail["input"])
     match detail["type"]:
+        case "unexpected_keyword_argument" if "/" in field:  # where Hydra finds no such group, it takes it for a field
+            return field, "unknown group. Options: the folders of conf/", path[-1]
         case "unexpected_keyword_argument":
             return field, f"unknown option. Options: {', '.join(_options(path[:-1]))}", path[-1]
         case "missing":

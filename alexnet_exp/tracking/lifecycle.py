@@ -11,7 +11,6 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from types import TracebackType
 
-import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -34,8 +33,7 @@ from alexnet_exp.tracking.identity import (
 from alexnet_exp.tracking.journal import Journal, now
 from alexnet_exp.tracking.note import NOTE, note
 from alexnet_exp.tracking.provenance import CONFIG, OVERRIDES, PACKAGES, code_tags, packages
-from alexnet_exp.tracking.reach import without_credentials
-from alexnet_exp.tracking.store import short
+from alexnet_exp.tracking.store import short, store_in_use
 from alexnet_exp.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -213,9 +211,8 @@ def _store_errors() -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        store = without_credentials(mlflow.get_tracking_uri())
         raise TrackingError(
-            f"tracking.uri: expected a store that takes a new run. Received: {store} ({short(error)})"
+            f"tracking.uri: expected a store that takes a new run. Received: {store_in_use()} ({short(error)})"
         ) from None
 
 

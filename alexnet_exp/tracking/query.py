@@ -129,20 +129,6 @@ def find_study(
     return pd.concat([own, pd.DataFrame(parts)], ignore_index=True) if parts else own
 
 
-def find_run(run_id: str) -> Run:
-    """One run, in any state.
-
-    Raises:
-      UserError: when the store has none with this id.
-    """
-    try:
-        return mlflow.get_run(run_id)
-    except MlflowException as error:
-        raise UserError(
-            f"expected the id of a run in {mlflow.get_tracking_uri()}. Received: {run_id} ({short(error)})"
-        ) from None
-
-
 def read_predictions(run_ids: Iterable[str]) -> dict[str, pd.DataFrame]:
     """The stored predictions of the test examples by run id (`Report.predictions`); runs without any are left out."""
     read = {run_id: _read(run_id, "predictions/test.parquet", pd.read_parquet) for run_id in run_ids}

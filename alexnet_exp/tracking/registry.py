@@ -9,8 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from alexnet_exp.errors import UserError
-from alexnet_exp.tracking.query import find_run
-from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, short
+from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, find_run, short, store_in_use
 
 CHAMPION = "champion"
 TEST_SHA256 = "test_sha256"  # the tag with the digest of the names and classes of the test images
@@ -46,8 +45,7 @@ def run_id_of(source: str) -> str:
     except MlflowException as error:
         known = ", ".join(model.name for model in client.search_registered_models()) or "none"
         raise UserError(
-            f"expected a registered model in {mlflow.get_tracking_uri()}. Options: {known}. "
-            f"Received: {source} ({short(error)})"
+            f"expected a registered model in {store_in_use()}. Options: {known}. Received: {source} ({short(error)})"
         ) from None
     return str(found.run_id)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from alexnet_exp.checksums import file_sha256, read_sealed
-from alexnet_exp.errors import TrackingError, WeightsError
+from alexnet_exp.errors import TrackingError, UserError, WeightsError
 from alexnet_exp.tracking.reach import check_reachable, without_credentials
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -18,6 +18,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that i
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 import mlflow
 import sqlalchemy
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
@@ -68,6 +69,11 @@ def use_store(uri: str | None) -> str:
     return uri
 
 
+def store_in_use() -> str:
+    """The URI of MLflow's store, as a person may see it."""
+    return without_credentials(mlflow.get_tracking_uri())
+
+
 def full_uri(uri: str | None) -> str:
     """The URI of a store, `mlruns/mlflow.db` for None; that of a file names it from whatever folder it is used."""
     uri = uri or f"{SQLITE}{MLRUNS / 'mlflow.db'}"
@@ -107,15 +113,22 @@ def _experiment_id(uri: str, experiment: str) -> str:
     return found.experiment_id
 
 
+def find_run(run_id: str) -> Run:
+    """One run, in any state.
+
+    Raises:
+      UserError: when the store has none with this id.
+    """
+    try:
+        return mlflow.get_run(run_id)
+    except MlflowException as error:
+        raise UserError(f"expected the id of a run in {store_in_use()}. Received: {run_id} ({short(error)})") from None
+
+
 def check_weights(run_id: str) -> None:
     """Raises WeightsError when the store has no run that weights could be taken from."""
-    try:
-        mlflow.get_run(run_id)
-    except MlflowException as error:
-        store = without_credentials(mlflow.get_tracking_uri())
-        raise WeightsError(
-            f"weights.run_id: expected the id of a run in {store}. Received: {run_id} ({short(error)})"
-        ) from None
+    with _named_by_weights():
+        find_run(run_id)
 
 
 def download_weights(run_id: str, folder: Path) -> Path:
@@ -124,9 +137,15 @@ def download_weights(run_id: str, folder: Path) -> Path:
     Raises:
       WeightsError: when the store has no such run, or the run has no model or another one than it recorded.
     """
-    try:
+    with _named_by_weights():
         return download_model(run_id, folder) / "network.keras"
-    except WeightsError as error:
+
+
+@contextlib.contextmanager
+def _named_by_weights() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
         raise WeightsError(f"weights.run_id: {error}") from None
 
 
@@ -137,15 +156,14 @@ def download_model(run_id: str, folder: Path) -> Path:
       The folder of the copy, for `load_fitted`.
 
     Raises:
-      WeightsError: when the store has no such run, or the run has no model or another one than it recorded.
+      UserError: when the store has no such run.
+      WeightsError: when the run has no model or another one than it recorded.
     """
+    recorded = find_run(run_id).data.tags.get(MODEL_SHA256)
     try:
-        recorded = mlflow.get_run(run_id).data.tags.get(MODEL_SHA256)
         model = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{MODEL}", dst_path=str(folder))
     except (MlflowException, OSError) as error:
-        raise WeightsError(
-            f"expected the id of a run with a model in {mlflow.get_tracking_uri()}. Received: {run_id} ({short(error)})"
-        ) from None
+        raise WeightsError(f"expected a run with a model. Received: {run_id} ({short(error)})") from None
     if not (found := list(Path(model).rglob("fitted.json"))):
         raise WeightsError(f"expected a run with a network. Received: {run_id}, a model without one")
     if recorded != (received := file_sha256(found[0])):

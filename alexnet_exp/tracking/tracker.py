@@ -23,8 +23,7 @@ import alexnet_exp
 from alexnet_exp.checksums import file_sha256
 from alexnet_exp.tracking.delivery import MOST, Sender
 from alexnet_exp.tracking.journal import Journal, now
-from alexnet_exp.tracking.reach import without_credentials
-from alexnet_exp.tracking.store import MODEL, MODEL_SHA256
+from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, store_in_use
 
 if TYPE_CHECKING:  # keeping a run needs no TensorFlow
     from alexnet_exp.evaluation.metrics import Report
@@ -50,7 +49,7 @@ class Tracker:
             (name, record["step"]) for record in records if record["kind"] == "metrics" for name in record["values"]
         }
         if not records:
-            journal.append("store", uri=without_credentials(mlflow.get_tracking_uri()))
+            journal.append("store", uri=store_in_use())
         self._sender = Sender(journal, client)
 
     def resume(self, **tags: Any) -> None:

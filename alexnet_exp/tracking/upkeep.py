@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pandas as pd
 import yaml
 from filelock import Timeout
@@ -19,7 +18,7 @@ from alexnet_exp.tracking.identity import FINGERPRINT, is_live
 from alexnet_exp.tracking.journal import Journal, journals
 from alexnet_exp.tracking.provenance import CONFIG
 from alexnet_exp.tracking.query import FINISHED, find_study, run_filter
-from alexnet_exp.tracking.reach import without_credentials
+from alexnet_exp.tracking.store import store_in_use
 
 STALE = "stale"  # the status of a run that says RUNNING, but has no process
 
@@ -70,7 +69,7 @@ def remove_needless(experiment_id: str, state: Path) -> list[Path]:
     than the one in use stay.
     """
     removed = []
-    store = without_credentials(mlflow.get_tracking_uri())
+    store = store_in_use()
     for journal in journals(state):
         with suppress(Timeout), journal.held():
             if journal.store in (store, None) and journal.delivered and not _is_needed(experiment_id, journal.run_id):

@@ -81,6 +81,10 @@ def test_every_option_composes_and_its_science_is_in_the_fingerprint(
         (["model.norm.layers=[conv7]"], ["model.norm.layers", "conv5, fc6", "Received: conv7"]),
         (["+model.dropout.rates.fc9=0.5"], ["model.dropout.rates", "fc7, head", "Received: fc9"]),
         (["+model.nrom=1"], ["model.nrom", "unknown option", "norm", "Received: nrom"]),
+        (
+            ["+ablation/nope=none"],
+            ["ablation/nope: unknown group. Options: the folders of conf/. Received: ablation/nope"],
+        ),
         (["+unknown.key=1"], ["unknown", "Options: model, dataset", "Received: unknown"]),
         (["optimizer=adam", "+optimizer.nesterov=true"], ["optimizer.nesterov", "Options: name, learning_rate"]),
         (["model=alexnet", "model.input_size=66"], ["at least 67 pixels", "Received: 66"]),

@@ -5,15 +5,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from alexnet_exp.errors import TrackingError
+from alexnet_exp.errors import TrackingError, UserError
 from alexnet_exp.tracking.journal import journals
 from alexnet_exp.tracking.reach import check_reachable, without_credentials
-from tests.tracking.servers import free_port, postgres
+from alexnet_exp.tracking.registry import run_id_of
+from alexnet_exp.tracking.store import check_weights, download_model, find_run, use_store
+from tests.tracking.servers import MlflowServer, free_port, postgres
 from tests.tracking.writers import check_run, config_for, started_writers
 
 WRITERS, EPOCHS = 8, 20
@@ -85,3 +88,16 @@ def test_a_store_that_is_away_at_the_start_is_named_within_ten_seconds(uri: str)
 def test_credentials_are_not_shown() -> None:
     assert without_credentials("postgresql://me:secret@host:1/runs") == "postgresql://host:1/runs"
     assert without_credentials("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"
+
+
+def test_the_store_in_use_is_named_without_its_credentials(tmp_path: Path) -> None:
+    server = MlflowServer(tmp_path)
+    try:
+        use_store(server.uri.replace("//", "//somebody:secret@"))
+        for ask in (find_run, check_weights, partial(download_model, folder=tmp_path), run_id_of):
+            with pytest.raises(UserError, match=rf" in {server.uri}\. .*Received: ") as raised:
+                ask("models:/nobody@champion" if ask is run_id_of else "0123")
+            assert "secret" not in str(raised.value)
+    finally:
+        server.stop()
+        use_store(None)
