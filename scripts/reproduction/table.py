@@ -37,15 +37,18 @@ class Measured:
 
 
 def measured(values: pd.Series, runs: pd.DataFrame) -> Measured:
-    """Mean and 95 % interval: over several values Student's, of one accuracy Wilson's over the test images."""
+    """Mean and 95 % interval: over several values Student's, of accuracies within 0..1; of one Wilson's over images."""
     n, mean = len(values), float(values.mean())
-    if n == 1 and values.equals(accuracy(runs)):
+    is_accuracy = values.equals(accuracy(runs))
+    if n == 1 and is_accuracy:
         (run,) = (row for _, row in runs.iterrows())
         return Measured(mean, np.nan, 1, run["metrics.test/accuracy_low"], run["metrics.test/accuracy_high"])
     std = float(values.std())
     if n == 1 or std <= rounding(abs(mean)):
         return Measured(mean, std, n, np.nan, np.nan)
     low, high = stats.t.interval(0.95, n - 1, mean, std / np.sqrt(n))
+    if is_accuracy:
+        low, high = max(low, 0.0), min(high, 1.0)
     return Measured(mean, std, n, low, high)
 
 
@@ -121,8 +124,8 @@ def markdown(rows: list[list[str]], title: str, introduction: str) -> str:
 
 
 def figure(value: float) -> str:
-    """Three decimals, a dash where there is none."""
-    return NONE if np.isnan(value) else f"{value:.3f}"
+    """Three decimals, without a sign of zero; a dash where there is none."""
+    return NONE if np.isnan(value) else f"{value:z.3f}"
 
 
 def duration(seconds: float) -> str:
