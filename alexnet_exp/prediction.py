@@ -21,8 +21,8 @@ from alexnet_exp.errors import UserError, one_line
 from alexnet_exp.evaluation.figures.images import NAME, Tile, in_rows, overlay, sheet
 from alexnet_exp.evaluation.figures.style import png, shortened
 from alexnet_exp.strategy import Fitted, load_fitted
+from alexnet_exp.tracking.query import download_model
 from alexnet_exp.tracking.registry import run_id_of
-from alexnet_exp.tracking.store import download_model
 
 BATCHES_AHEAD = 2  # are decoded while the network computes: memory does not grow with the number of files
 GRID = 32  # images

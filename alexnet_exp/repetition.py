@@ -7,8 +7,7 @@ from alexnet_exp.config import RunConfig, config_from, to_dict
 from alexnet_exp.errors import UserError
 from alexnet_exp.run import run
 from alexnet_exp.tracking.provenance import CONFIG, OVERRIDES, changes, code_tags, packages, provenance
-from alexnet_exp.tracking.query import read_yaml
-from alexnet_exp.tracking.store import find_run
+from alexnet_exp.tracking.query import find_run, read_yaml
 
 log = logging.getLogger(__name__)
 STUDY = "repeats"  # its arms are the ids of the repeated runs: in its own study a run would count twice

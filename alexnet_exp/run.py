@@ -21,7 +21,8 @@ from alexnet_exp.model.weights import Pretrained, adapt_model, read_weights
 from alexnet_exp.strategy import STRATEGIES
 from alexnet_exp.tracking.journal import PRUNED
 from alexnet_exp.tracking.lifecycle import Finished, TrackedRun
-from alexnet_exp.tracking.store import check_weights, download_weights, open_store
+from alexnet_exp.tracking.query import check_weights, download_weights
+from alexnet_exp.tracking.store import open_store
 from alexnet_exp.tracking.tracker import Tracker
 from alexnet_exp.training.activation_store import activation_store
 from alexnet_exp.training.checkpoint import Checkpoints

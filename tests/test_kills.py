@@ -20,7 +20,8 @@ from mlflow.entities import Run
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.run import run
 from alexnet_exp.tracking.journal import journals
-from alexnet_exp.tracking.store import download_weights, open_store
+from alexnet_exp.tracking.query import download_weights
+from alexnet_exp.tracking.store import open_store
 from tests.conftest import TINY
 
 KILLS = int(os.environ.get("ALEXNET_EXP_KILLS", "20"))

@@ -11,7 +11,8 @@ from alexnet_exp.config import to_dict
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.repetition import recorded_config
 from alexnet_exp.run import run
-from alexnet_exp.tracking.store import find_run, use_store
+from alexnet_exp.tracking.query import find_run
+from alexnet_exp.tracking.store import use_store
 from tests.conftest import REPO, Compose
 
 

@@ -24,7 +24,7 @@ from alexnet_exp.data import load_splits
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.run import RunResult, run
 from alexnet_exp.strategy import load_fitted
-from alexnet_exp.tracking.store import download_model, download_weights
+from alexnet_exp.tracking.query import download_model, download_weights
 from tests.conftest import TINY, Compose
 
 EPOCH_METRICS = {

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import mlflow
 import pandas as pd
@@ -16,10 +15,11 @@ import yaml
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from alexnet_exp.errors import UserError
+from alexnet_exp.checksums import file_sha256, read_sealed
+from alexnet_exp.errors import UserError, WeightsError
 from alexnet_exp.tracking.identity import ALSO_IN, PART
 from alexnet_exp.tracking.reach import check_reachable
-from alexnet_exp.tracking.store import SQLITE, short, use_store
+from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, SQLITE, short, store_in_use, use_store
 
 PAGE = 1000  # runs a query; memory grows with it
 REPORT = "report"  # the tag `kind` of a run that holds a comparison
@@ -129,6 +129,18 @@ def find_study(
     return pd.concat([own, pd.DataFrame(parts)], ignore_index=True) if parts else own
 
 
+def find_run(run_id: str) -> Run:
+    """One run, in any state.
+
+    Raises:
+      UserError: when the store has none with this id.
+    """
+    try:
+        return mlflow.get_run(run_id)
+    except MlflowException as error:
+        raise UserError(f"expected the id of a run in {store_in_use()}. Received: {run_id} ({short(error)})") from None
+
+
 def read_predictions(run_ids: Iterable[str]) -> dict[str, pd.DataFrame]:
     """The stored predictions of the test examples by run id (`Report.predictions`); runs without any are left out."""
     read = {run_id: _read(run_id, "predictions/test.parquet", pd.read_parquet) for run_id in run_ids}
@@ -158,10 +170,60 @@ def read_curves(run_ids: Iterable[str], metrics: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run_id", "metric", "step", "value"])
 
 
+def check_weights(run_id: str) -> None:
+    """Raises WeightsError when the store has no run that weights could be taken from."""
+    with _named_by_weights():
+        find_run(run_id)
+
+
+def download_weights(run_id: str, folder: Path) -> Path:
+    """Copies the network of a finished run into `folder`.
+
+    Raises:
+      WeightsError: when the store has no such run, or the run has no model or another one than it recorded.
+    """
+    with _named_by_weights():
+        return download_model(run_id, folder) / "network.keras"
+
+
+@contextmanager
+def _named_by_weights() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise WeightsError(f"weights.run_id: {error}") from None
+
+
+def download_model(run_id: str, folder: Path) -> Path:
+    """Copies what `Fitted.save` wrote into `folder`, and compares it with the checksums that the run recorded.
+
+    Returns:
+      The folder of the copy, for `load_fitted`.
+
+    Raises:
+      UserError: when the store has no such run.
+      WeightsError: when the run has no model or another one than it recorded.
+    """
+    recorded = find_run(run_id).data.tags.get(MODEL_SHA256)
+    try:
+        model = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{MODEL}", dst_path=str(folder))
+    except (MlflowException, OSError) as error:
+        raise WeightsError(f"expected a run with a model. Received: {run_id} ({short(error)})") from None
+    if not (found := list(Path(model).rglob("fitted.json"))):
+        raise WeightsError(f"expected a run with a network. Received: {run_id}, a model without one")
+    if recorded != (received := file_sha256(found[0])):
+        raise WeightsError(
+            f"expected fitted.json with the SHA-256 that run {run_id} recorded as {MODEL_SHA256}, "
+            f"{recorded or 'none'}. Received: {received}"
+        )
+    read_sealed(found[0])
+    return found[0].parent
+
+
 def run_address(experiment_id: str, run_id: str) -> str:
     """Where the MLflow UI shows a run; for a database that is the UI of `make ui`."""
-    uri = urlsplit(mlflow.get_tracking_uri())
-    server = f"{uri.scheme}://{uri.netloc.rpartition('@')[2]}{uri.path}" if uri.scheme.startswith("http") else LOCAL_UI
+    store = store_in_use()
+    server = store if store.startswith("http") else LOCAL_UI
     return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
 
 

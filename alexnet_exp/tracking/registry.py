@@ -9,7 +9,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from alexnet_exp.errors import UserError
-from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, find_run, short, store_in_use
+from alexnet_exp.tracking.query import find_run
+from alexnet_exp.tracking.store import MODEL, MODEL_SHA256, short, store_in_use
 
 CHAMPION = "champion"
 TEST_SHA256 = "test_sha256"  # the tag with the digest of the names and classes of the test images

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from alexnet_exp.checksums import file_sha256, read_sealed
-from alexnet_exp.errors import TrackingError, UserError, WeightsError
+from alexnet_exp.errors import TrackingError
 from alexnet_exp.tracking.reach import check_reachable, without_credentials
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -18,7 +17,6 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that i
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 import mlflow
 import sqlalchemy
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
@@ -111,68 +109,6 @@ def _experiment_id(uri: str, experiment: str) -> str:
     if found.lifecycle_stage != "active":
         raise TrackingError(f"tracking.experiment: expected one that is not deleted. Received: {experiment}")
     return found.experiment_id
-
-
-def find_run(run_id: str) -> Run:
-    """One run, in any state.
-
-    Raises:
-      UserError: when the store has none with this id.
-    """
-    try:
-        return mlflow.get_run(run_id)
-    except MlflowException as error:
-        raise UserError(f"expected the id of a run in {store_in_use()}. Received: {run_id} ({short(error)})") from None
-
-
-def check_weights(run_id: str) -> None:
-    """Raises WeightsError when the store has no run that weights could be taken from."""
-    with _named_by_weights():
-        find_run(run_id)
-
-
-def download_weights(run_id: str, folder: Path) -> Path:
-    """Copies the network of a finished run into `folder`.
-
-    Raises:
-      WeightsError: when the store has no such run, or the run has no model or another one than it recorded.
-    """
-    with _named_by_weights():
-        return download_model(run_id, folder) / "network.keras"
-
-
-@contextlib.contextmanager
-def _named_by_weights() -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        raise WeightsError(f"weights.run_id: {error}") from None
-
-
-def download_model(run_id: str, folder: Path) -> Path:
-    """Copies what `Fitted.save` wrote into `folder`, and compares it with the checksums that the run recorded.
-
-    Returns:
-      The folder of the copy, for `load_fitted`.
-
-    Raises:
-      UserError: when the store has no such run.
-      WeightsError: when the run has no model or another one than it recorded.
-    """
-    recorded = find_run(run_id).data.tags.get(MODEL_SHA256)
-    try:
-        model = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{MODEL}", dst_path=str(folder))
-    except (MlflowException, OSError) as error:
-        raise WeightsError(f"expected a run with a model. Received: {run_id} ({short(error)})") from None
-    if not (found := list(Path(model).rglob("fitted.json"))):
-        raise WeightsError(f"expected a run with a network. Received: {run_id}, a model without one")
-    if recorded != (received := file_sha256(found[0])):
-        raise WeightsError(
-            f"expected fitted.json with the SHA-256 that run {run_id} recorded as {MODEL_SHA256}, "
-            f"{recorded or 'none'}. Received: {received}"
-        )
-    read_sealed(found[0])
-    return found[0].parent
 
 
 def short(error: Exception) -> str:

@@ -13,9 +13,10 @@ from mlflow import MlflowClient
 
 from alexnet_exp.errors import TrackingError, UserError
 from alexnet_exp.tracking.journal import journals
+from alexnet_exp.tracking.query import check_weights, download_model, find_run
 from alexnet_exp.tracking.reach import check_reachable, without_credentials
 from alexnet_exp.tracking.registry import run_id_of
-from alexnet_exp.tracking.store import check_weights, download_model, find_run, use_store
+from alexnet_exp.tracking.store import use_store
 from tests.tracking.servers import MlflowServer, free_port, postgres
 from tests.tracking.writers import check_run, config_for, started_writers
 
@@ -94,9 +95,14 @@ def test_the_store_in_use_is_named_without_its_credentials(tmp_path: Path) -> No
     server = MlflowServer(tmp_path)
     try:
         use_store(server.uri.replace("//", "//somebody:secret@"))
-        for ask in (find_run, check_weights, partial(download_model, folder=tmp_path), run_id_of):
+        for ask, name in (
+            (find_run, "0123"),
+            (check_weights, "0123"),
+            (partial(download_model, folder=tmp_path), "0123"),
+            (run_id_of, "models:/nobody@champion"),
+        ):
             with pytest.raises(UserError, match=rf" in {server.uri}\. .*Received: ") as raised:
-                ask("models:/nobody@champion" if ask is run_id_of else "0123")
+                ask(name)
             assert "secret" not in str(raised.value)
     finally:
         server.stop()
