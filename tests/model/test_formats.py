@@ -292,6 +292,30 @@ def test_a_pickle_may_name_nothing_else(tmp_path: Path, module: str, name: str) 
     refuse(foreign.write_pth(tmp_path / "w.pth", {}, content), f"{module}.{name}")
 
 
+@pytest.mark.parametrize(("module", "name"), [("torch._utils", "_rebuild_tensor_v2"), ("_codecs", "encode")])
+def test_a_pickle_leaves_what_other_files_are_read_with(tmp_path: Path, module: str, name: str) -> None:
+    change = b"N}" + foreign.text("array") + foreign.glob("collections", "OrderedDict") + b"s\x86b"  # BUILD on a class
+    refuse(foreign.write_pth(tmp_path / "w.pth", {}, b"\x80\x02" + foreign.glob(module, name) + change + b"."))
+    refuse(foreign.write_npy_pickle(tmp_path / "w.npy", b"\x80\x02" + foreign.glob(module, name) + b"N}."))
+    for write in (pth, legacy_pth, npy, npy_of_python3):
+        convert(write(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Nr\x00\x00\x00\x08.",  # a memo of 2^27 entries
+        b"N" + b"q\x00h\x00\x86" * 60 + b"Q.",  # a persistent id of 2^60 items
+        foreign.python2_array((64, 64), "f4", foreign.number(4 * 64 * 64)) + b".",  # a size instead of bytes
+        foreign.python2_array((-1, 64), "f4", foreign.python2_bytes(bytes(4 * 64))) + b".",
+    ],
+    ids=["memo", "id", "size", "shape"],
+)
+def test_a_pickle_that_promises_more_than_it_holds_is_refused(tmp_path: Path, content: bytes) -> None:
+    refuse(foreign.write_npy_pickle(tmp_path / "w.npy", b"\x80\x02" + content))
+    refuse(foreign.write_pth(tmp_path / "w.pth", {}, b"\x80\x02" + content))
+
+
 def test_a_tensor_outside_of_its_storage_is_refused(tmp_path: Path) -> None:
     arrays = {"features.0.bias": random(64)}
     for shape, stride in ((65, 1), (64, 2), (-64, 1), (64, -1)):

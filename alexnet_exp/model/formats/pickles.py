@@ -1,12 +1,13 @@
 """Pickles of which nothing is executed: each name that they refer to is looked up in a short list of stand-ins.
 
 A pickle is a program that may call whatever it names. Here it can name only what a format needs, and what it gets are
-classes of this project without a `__dict__`: it neither reaches the real functions nor changes the stand-ins. NumPy's
-own reconstruction is a stand-in, too, because its C code trusts the state that it is given.
+sealed classes of this project: it neither reaches the real functions nor changes the stand-ins. NumPy's own
+reconstruction is a stand-in, too, because its C code trusts the state that it is given.
 """
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
@@ -46,10 +47,11 @@ def load_pickle(
 
         def persistent_load(self, pid: Any) -> Any:
             if storage is None:
-                raise WeightsError(f"{label}: expected a pickle without persistent ids. Received: {pid!r}")
+                raise WeightsError(f"{label}: expected a pickle without persistent ids. Received: one with them")
             return storage(pid)
 
     try:
+        _check_memo(file)
         return Restricted(file, encoding="latin1").load()  # Python 2 wrote bytes as strings
     except WeightsError:
         raise
@@ -57,7 +59,23 @@ def load_pickle(
         raise WeightsError(f"{label}: expected a whole pickle. Received: a damaged one ({one_line(error)})") from None
 
 
-class PickledDtype:
+def _check_memo(file: IO[bytes]) -> None:
+    """A pickle numbers what it remembers one by one; memory is taken for all numbers up to the largest."""
+    start = file.tell()
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > count:
+            raise ValueError(f"number {argument} in a memo of at most {count}")
+    file.seek(start)
+
+
+class Sealed(type):
+    """The type of stand-ins, which all files share: a pickle may set attributes of what it names."""
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        raise TypeError(f"expected the state of an object, received {name} of {cls.__name__}")
+
+
+class PickledDtype(metaclass=Sealed):
     """Stands in for `numpy.dtype`."""
 
     __slots__ = ("code", "order")
@@ -74,7 +92,7 @@ class PickledDtype:
         return np.dtype(DTYPES[self.code])
 
 
-class PickledArray:
+class PickledArray(metaclass=Sealed):
     """Stands in for `numpy.core.multiarray._reconstruct` and the array that it makes."""
 
     __slots__ = ("array",)
@@ -88,12 +106,14 @@ class PickledArray:
         if kind == np.dtype("O"):
             self.array = list(content)
             return
-        raw = content.encode("latin1") if isinstance(content, str) else bytes(content)
-        flat = np.frombuffer(raw, kind)
-        self.array = flat.reshape(tuple(int(size) for size in shape), order="F" if fortran else "C")
+        sizes = tuple(int(size) for size in shape)
+        if min(sizes, default=0) < 0:
+            raise ValueError(f"shape {sizes}")
+        flat = np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, kind)
+        self.array = flat.reshape(sizes, order="F" if fortran else "C")
 
 
-class PickledBytes(bytes):
+class PickledBytes(bytes, metaclass=Sealed):
     """Stands in for `_codecs.encode`, by which Python 3 writes bytes in an old protocol."""
 
     __slots__ = ()

@@ -13,7 +13,7 @@ import numpy as np
 
 from alexnet_exp.config.schema import Preprocess
 from alexnet_exp.errors import WeightsError, one_line
-from alexnet_exp.model.formats.pickles import load_pickle
+from alexnet_exp.model.formats.pickles import Sealed, load_pickle
 from alexnet_exp.model.formats.reading import LIMIT, Part, Reading, from_chw, from_oihw, from_outputs_first
 
 LAYERS = {
@@ -39,7 +39,7 @@ class Storage:
         self.count, self.content = count, content
 
 
-class Tensor:
+class Tensor(metaclass=Sealed):
     """Stands in for `torch._utils._rebuild_tensor_v2`: where in its storage a tensor lies."""
 
     __slots__ = ("offset", "shape", "storage", "strides")
@@ -61,7 +61,7 @@ class Tensor:
         return view.copy()
 
 
-class Parameter:
+class Parameter(metaclass=Sealed):
     """Stands in for `torch._utils._rebuild_parameter`, a tensor that trains: gives the tensor back."""
 
     def __new__(cls, tensor: Tensor, *_: Any) -> Tensor:  # type: ignore[misc]
