@@ -101,8 +101,6 @@ def _placement(config: RunConfig) -> Iterator[str]:
             )
     if model.norm.kind != "none" and not model.norm.layers:
         yield f"model.norm.layers: expected the layers that norm.kind={model.norm.kind} is for. Received: []"
-    if model.norm.lrn.size % 2 == 0:
-        yield f"model.norm.lrn.size: expected an odd number of channels. Received: {model.norm.lrn.size}"
     if model.norm.kind == "lrn" and (dense := [name for name in model.norm.layers if name not in model.conv]):
         yield f"model.norm.layers: expected convolutional layers alone for lrn. Received: {', '.join(dense)}"
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -104,7 +105,10 @@ def write_weights(path: Path, values: dict[str, np.ndarray], metadata: WeightsMe
     """
     check_weights(str(path), values, metadata)
     contiguous = {name: np.ascontiguousarray(value) for name, value in values.items()}
-    text = TypeAdapter(WeightsMetadata).dump_json(metadata).decode()
+    try:
+        text = TypeAdapter(WeightsMetadata).dump_json(metadata).decode()
+    except PydanticSerializationError as error:
+        raise WeightsError(f"{path}: expected metadata of Unicode text. Received: {one_line(error)}") from None
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with partial.open("wb") as file:

@@ -5,6 +5,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -306,10 +307,11 @@ def test_a_pickle_leaves_what_other_files_are_read_with(tmp_path: Path, module: 
     [
         b"Nr\x00\x00\x00\x08.",  # a memo of 2^27 entries
         b"N" + b"q\x00h\x00\x86" * 60 + b"Q.",  # a persistent id of 2^60 items
+        b"(X\x07\x00\x00\x00storageX\x07\x00\x00\x00float32N" + b"q\x00h\x00\x86" * 60 + b"NK\x01tQ.",  # its name
         foreign.python2_array((64, 64), "f4", foreign.number(4 * 64 * 64)) + b".",  # a size instead of bytes
         foreign.python2_array((-1, 64), "f4", foreign.python2_bytes(bytes(4 * 64))) + b".",
     ],
-    ids=["memo", "id", "size", "shape"],
+    ids=["memo", "id", "name", "size", "shape"],
 )
 def test_a_pickle_that_promises_more_than_it_holds_is_refused(tmp_path: Path, content: bytes) -> None:
     refuse(foreign.write_npy_pickle(tmp_path / "w.npy", b"\x80\x02" + content))
@@ -344,12 +346,56 @@ def test_hdf5_that_refers_to_other_files_is_refused(tmp_path: Path) -> None:
     refuse(tmp_path / "external.h5", "conv_1_W", "a reference to another file")
 
 
-def test_files_that_unpack_to_anything_are_refused(tmp_path: Path) -> None:
+def test_files_that_unpack_to_anything_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for shape in ((10**5, 10**5), (2**27,)):  # one array that is too large; two that are so together
+        with h5py.File(tmp_path / "w.h5", "w") as file:
+            for group in ("conv_1", "conv_3"):
+                file.create_group(group)[f"{group}_b"] = BIAS1
+                file[group].create_dataset(f"{group}_W", shape, "f4", chunks=(100,) * len(shape), fillvalue=1)
+        refuse(tmp_path / "w.h5", "bytes when unpacked")
     with h5py.File(tmp_path / "w.h5", "w") as file:
         group = file.create_group("conv_1")
         group["conv_1_b"] = BIAS1
-        group.create_dataset("conv_1_W", (10**5, 10**5), "f4", chunks=(100, 100))
-    refuse(tmp_path / "w.h5", "conv_1_W", "(100000, 100000)")
+        group.create_dataset("conv_1_W", (10**6,), h5py.string_dtype(), chunks=(10,), fillvalue="x" * 1000)
+    refuse(tmp_path / "w.h5", "conv_1_W: expected floating point")
+    monkeypatch.setattr("alexnet_exp.model.formats.reading.LIMIT", 10**5)
+    for write in (npz, pth, legacy_pth, h5):
+        refuse(write(tmp_path), "bytes when unpacked")
+
+
+def test_archives_of_other_things_are_refused(tmp_path: Path) -> None:
+    path = npz(tmp_path)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 9] |= 8  # says that the name is UTF-8
+    content[entry + 46] = 0xFF
+    path.write_bytes(content)
+    refuse(path, "a damaged or truncated archive")
+    with zipfile.ZipFile(npz(tmp_path), "a") as archive:
+        archive.writestr("conv3_w.npy", b"no array")
+    refuse(path, "conv3_w is no array")
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.npz")
+    refuse(tmp_path / "w.npz", "no regular file")
+    refuse(tmp_path, "a folder")
+
+
+def test_what_no_network_can_have_is_refused(tmp_path: Path) -> None:
+    lrn = foreign.layer("norm1", "LRN", lrn=foreign.integer(1, 4)) + foreign.layer("pool1", "Pooling")
+    (tmp_path / "w.caffemodel").write_bytes(foreign.layer("conv1", "Convolution", oihw(CONV1), BIAS1) + lrn)
+    refuse(tmp_path / "w.caffemodel", "an odd number of channels")
+    arrays = {"conv1_w": CONV1, "conv1_b": BIAS1}
+    meta = foreign.META | {"mean_BGR": [104.0, float("nan"), 123.0]}
+    refuse(foreign.write_npz(tmp_path / "w.npz", arrays, meta), "meta", "finite number")
+    head = {"fc8_w": HEAD[:, :0], "fc8_b": HEAD_BIAS[:0]}
+    refuse(foreign.write_npz(tmp_path / "w.npz", arrays | head), "fc8_w", "4096x0")
+    meta = foreign.META | {"source": "\ud800"}
+    conversion = convert(foreign.write_npz(tmp_path / "w.npz", arrays, meta))
+    with pytest.raises(WeightsError, match="expected metadata of Unicode text"):
+        write_weights(tmp_path / "w.safetensors", conversion.values, conversion.metadata)
+    assert not (tmp_path / "w.safetensors").exists()
 
 
 def test_the_script_converts_and_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The safetensors file: strict in both directions, all of it or nothing."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,10 +100,13 @@ def test_files_that_are_damaged_or_not_of_this_project_are_refused(tmp_path: Pat
     refuse(path, "no metadata")
     save_file(VALUES, path, metadata={KEY: '{"network": "alexnet", "layers": []}'})
     refuse(path, "layers: ", "licence: ")
+    text = TypeAdapter(WeightsMetadata).dump_json(METADATA).decode()
+    save_file(VALUES, path, metadata={KEY: re.sub(r'"mean":\[[^,]*', '"mean":[NaN', text)})
+    refuse(path, "preprocess.mean.0: ", "finite number")
     save_file(VALUES, path, metadata={KEY: "not json"})
     refuse(path)
     refuse(tmp_path / "none.safetensors", "no such file")
-    refuse(tmp_path, "directory")
+    refuse(tmp_path, "a folder")
     keras = tmp_path / "w.keras"
     keras.write_bytes(b"not a network")
     refuse(keras)

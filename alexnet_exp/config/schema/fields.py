@@ -10,7 +10,8 @@ Count = Annotated[int, Field(strict=True, gt=0)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
-Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Triple = Annotated[list[Finite], Field(min_length=3, max_length=3)]
 Name = Annotated[str, Field(coerce_numbers_to_str=True, min_length=1)]  # YAML reads 3 and 0.01 as numbers
 Place = Annotated[str, AfterValidator(os.path.expanduser)]  # of a file or folder; ~ is the home of the user
 Position = Literal["before_layer", "before_activation", "after_activation", "after_pool"]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from alexnet_exp.config.schema.fields import Count, Fraction, Position, Positive, Triple, frozen
 
@@ -77,6 +77,12 @@ class Pool:
     layers: list[str]
 
 
+def _odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError("an odd number of channels")
+    return size
+
+
 @frozen
 class Lrn:
     """Local response normalisation: `x / (k + alpha * s)^beta`, `s` the sum of squares over neighbouring channels.
@@ -88,7 +94,7 @@ class Lrn:
       k: constant.
     """
 
-    size: Count
+    size: Annotated[Count, AfterValidator(_odd)]
     alpha: Positive
     beta: Positive
     k: Positive

@@ -55,6 +55,8 @@ def detect_format(path: Path) -> str:
       WeightsError: when there is no such file or its format is not known.
     """
     expected = f"{path}: expected a file of one of the formats {', '.join(READERS)}"
+    if path.exists() and not path.is_file():
+        raise WeightsError(f"{expected}. Received: {'a folder' if path.is_dir() else 'no regular file'}")
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -181,6 +183,8 @@ def _checked(path: Path, reading: Reading) -> list[Part]:
             )
         parts += [kernel, bias]
     for part in parts:
+        if not part.value.size:
+            raise WeightsError(f"{path}: {part.source}: expected values. Received: {_text(part.value.shape)}")
         if part.value.dtype.kind != "f":
             raise WeightsError(f"{path}: {part.source}: expected floating point. Received: {part.value.dtype}")
     return parts
@@ -199,8 +203,8 @@ def _detect_zip(path: Path, expected: str) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise WeightsError(f"{expected}. Received: a damaged or truncated archive ({error})") from None
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise WeightsError(f"{expected}. Received: a damaged or truncated archive ({one_line(error)})") from None
     if any(name.endswith("/data.pkl") for name in names):
         return "pth"
     if names and all(name.endswith(".npy") for name in names):

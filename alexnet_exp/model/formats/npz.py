@@ -11,7 +11,7 @@ import numpy as np
 
 from alexnet_exp.config.schema import Lrn, Preprocess
 from alexnet_exp.errors import WeightsError, one_line
-from alexnet_exp.model.formats.reading import LIMIT, Part, Reading
+from alexnet_exp.model.formats.reading import Part, Reading, check_size
 from alexnet_exp.model.weight_files import Order
 
 NETWORKS: dict[str, tuple[str, Order]] = {
@@ -48,11 +48,12 @@ def read_npz(path: Path) -> Reading:
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > LIMIT:
-            raise ValueError(f"{size} bytes when unpacked")
+            check_size(sum(entry.file_size for entry in archive.infolist()))
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
+        if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"{others[0]} is no array")
+        return arrays
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(f"{path}: expected a whole .npz of arrays. Received: {one_line(error)}") from None
 
@@ -70,7 +71,8 @@ def _meta(path: Path, text: str) -> dict[str, Any]:
         }
         _preprocess(meta)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise WeightsError(f"{path}: meta: expected what the network was fed with. Received: {error!r}") from None
+        received = f"{type(error).__name__}: {one_line(error)}"
+        raise WeightsError(f"{path}: meta: expected what the network was fed with. Received: {received}") from None
     if unknown := [f"{name}={meta[name]!r}" for name, known in checks.items() if not known]:
         raise WeightsError(f"{path}: meta: expected a description that is known. Received: {', '.join(unknown)}")
     return dict(meta)
@@ -88,7 +90,8 @@ def _preprocess(meta: dict[str, Any]) -> Preprocess:
 
 
 def _lrn(meta: dict[str, Any]) -> Lrn:
-    size, alpha, divisor, beta, k = (float(number) for number in LRN.fullmatch(meta["lrn"]).groups())  # type: ignore[union-attr]
+    size, *numbers = LRN.fullmatch(meta["lrn"]).groups()  # type: ignore[union-attr]
+    alpha, divisor, beta, k = map(float, numbers)
     return Lrn(size=int(size), alpha=alpha / divisor, beta=beta, k=k)
 
 

@@ -45,6 +45,12 @@ class Reading:
     licence: str = "not stated in the file"
 
 
+def check_size(size: int) -> None:
+    """Raises ValueError where the arrays of a file would take more than `LIMIT` bytes."""
+    if size > LIMIT:
+        raise ValueError(f"{size} bytes when unpacked")
+
+
 def from_oihw(kernel: np.ndarray) -> np.ndarray:
     """A kernel `[O, I, H, W]` as `[H, W, I, O]`. One of another rank is left for the check of shapes to refuse."""
     return kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel

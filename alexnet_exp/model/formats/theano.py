@@ -7,7 +7,7 @@ import numpy as np
 
 from alexnet_exp.config.schema import Lrn, Preprocess
 from alexnet_exp.errors import WeightsError, one_line
-from alexnet_exp.model.formats.reading import LIMIT, Part, Reading, from_chw, from_oihw
+from alexnet_exp.model.formats.reading import Part, Reading, check_size, from_chw, from_oihw
 
 # Target layer -> the groups of the file that make it, in the order of the towers.
 LAYERS = {
@@ -62,7 +62,7 @@ def _join(path: Path, layer: str, variable: str, towers: list[np.ndarray]) -> np
 def _arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
     """Group -> `W` and `b`."""
     known = [group for groups in LAYERS.values() for group in groups]
-    arrays: dict[str, dict[str, np.ndarray]] = {}
+    arrays, size = dict[str, dict[str, np.ndarray]](), 0
     try:
         with h5py.File(path, "r") as file:
             for group in file:
@@ -75,19 +75,21 @@ def _arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
                         f"{path}: expected the groups {', '.join(known)}, each with <group>_W and <group>_b. "
                         f"Received: {group} with {', '.join(names)}"
                     )
-                arrays[group] = {name[-1]: _dataset(path, content, name) for name in names}
+                datasets = {name[-1]: _dataset(path, content, name) for name in names}
+                check_size(size := size + sum(dataset.nbytes for dataset in datasets.values()))
+                arrays[group] = {name: np.asarray(dataset[()]) for name, dataset in datasets.items()}
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise WeightsError(f"{path}: expected a whole HDF5 file. Received: {one_line(error)}") from None
     return arrays
 
 
-def _dataset(path: Path, group: h5py.Group, name: str) -> np.ndarray:
+def _dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
     dataset = _local(path, group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
         raise WeightsError(f"{path}: {name}: expected values in the file itself. Received: a reference to another file")
-    if dataset.size * dataset.dtype.itemsize > LIMIT:
-        raise WeightsError(f"{path}: {name}: expected at most {LIMIT} bytes. Received: shape {dataset.shape}")
-    return np.asarray(dataset[()])
+    if dataset.dtype.kind != "f":
+        raise WeightsError(f"{path}: {name}: expected floating point. Received: {dataset.dtype}")
+    return dataset
 
 
 def _local(path: Path, group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:

@@ -14,7 +14,7 @@ import numpy as np
 from alexnet_exp.config.schema import Preprocess
 from alexnet_exp.errors import WeightsError, one_line
 from alexnet_exp.model.formats.pickles import Sealed, load_pickle
-from alexnet_exp.model.formats.reading import LIMIT, Part, Reading, from_chw, from_oihw, from_outputs_first
+from alexnet_exp.model.formats.reading import Part, Reading, check_size, from_chw, from_oihw, from_outputs_first
 
 LAYERS = {
     "features.0": "conv1",
@@ -105,19 +105,28 @@ def _part(layer: str, variable: str, name: str, value: np.ndarray) -> Part:
     return Part(f"{layer}/kernel", name, from_chw(kernel) if layer == "fc6" else kernel)
 
 
+def _check_storage(kind: Any, dtype: Any, key: Any, count: Any) -> None:
+    if (kind, dtype) != ("storage", "float32") or not isinstance(key, str) or not isinstance(count, int) or count < 0:
+        raise ValueError("expected the name of a float32 storage and the number of its values")
+
+
 def _zip(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {name.partition("/")[2]: name for name in archive.namelist()}
+            check_size(sum(entry.file_size for entry in archive.infolist()))
+            names, storages = {name.partition("/")[2]: name for name in archive.namelist()}, dict[str, Storage]()
             if "byteorder" in names and archive.read(names["byteorder"]) != b"little":
                 raise WeightsError(f"{path}: expected little-endian values. Received: big-endian ones")
 
             def storage(pid: Any) -> Storage:
                 kind, dtype, key, _, count = pid
+                _check_storage(kind, dtype, key, count)
                 entry = archive.getinfo(names[f"data/{key}"])
-                if (kind, dtype) != ("storage", "float32") or entry.file_size != 4 * count or entry.file_size > LIMIT:
+                if entry.file_size != 4 * count:
                     raise ValueError(f"storage {key} of {count} values has {entry.file_size} bytes")
-                return Storage(count, archive.read(entry))
+                if key not in storages:
+                    storages[key] = Storage(count, archive.read(entry))
+                return storages[key]
 
             return load_pickle(io.BytesIO(archive.read(names["data.pkl"])), str(path), ALLOWED, storage)
     except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
@@ -130,11 +139,10 @@ def _legacy(path: Path) -> Any:
 
     def storage(pid: Any) -> Storage:
         kind, dtype, key, _, count, view = pid
-        if (kind, dtype, view) != ("storage", "float32", None):
-            raise ValueError(f"expected a float32 storage, received {dtype}")
-        if not 0 <= count <= LIMIT // 4:
-            raise ValueError(f"a storage of {count} values")
-        return storages.setdefault(str(key), Storage(count))
+        _check_storage(kind, dtype, key, count)
+        if view is not None:
+            raise ValueError("a storage that is a part of another")
+        return storages.setdefault(key, Storage(count))
 
     with path.open("rb") as file:
         if load_pickle(file, label, {}) != LEGACY_MAGIC:
@@ -143,6 +151,7 @@ def _legacy(path: Path) -> Any:
         if not isinstance(platform, dict) or platform.get("little_endian") is not True:
             raise WeightsError(f"{path}: expected little-endian values. Received: big-endian ones")
         state, keys = load_pickle(file, label, ALLOWED, storage), load_pickle(file, label, {})
+        check_size(4 * sum(storage.count for storage in storages.values()))
         for key in keys if isinstance(keys, list) else []:
             length = file.read(8)
             count = struct.unpack("<q", length)[0] if len(length) == 8 else -1
