@@ -63,7 +63,7 @@ def _check_memo(file: IO[bytes]) -> None:
     """A pickle numbers what it remembers one by one; memory is taken for all numbers up to the largest."""
     start = file.tell()
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > count:
+        if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > count:
             raise ValueError(f"number {argument} in a memo of at most {count}")
     file.seek(start)
 
