@@ -154,7 +154,8 @@ def message(error: Exception) -> str:
 
 @contextmanager
 def mistakes_in_one_line() -> Iterator[None]:
-    """Ends a script at a user's mistake (exit code 1) or at Ctrl-C without a traceback; decorates its `main`."""
+    """Ends a script at a user's mistake (exit code 1), Ctrl-C or SIGTERM without a traceback; decorates its `main`."""
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except KeyboardInterrupt:

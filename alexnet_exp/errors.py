@@ -6,6 +6,11 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def printable(text: str) -> str:
+    """The text with control characters as escapes: names out of a file would steer the terminal that shows them."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 class UserError(Exception):
     """What was expected, the options, and what was received."""
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from alexnet_exp.checksums import file_sha256
 from alexnet_exp.cli import mistakes_in_one_line
 from alexnet_exp.console import silent_stderr
-from alexnet_exp.errors import WeightsError
+from alexnet_exp.errors import WeightsError, printable
 
 
 @mistakes_in_one_line()
@@ -37,10 +38,13 @@ def convert_file(arguments: argparse.Namespace) -> None:
     conversion: Conversion = convert(
         arguments.source, arguments.publisher, arguments.licence, single_tower=arguments.single_tower
     )
+    if output.exists() and output.samefile(arguments.source):
+        raise WeightsError(f"--output: expected another file than the source. Received: {output}")
     write_weights(output, conversion.values, conversion.metadata)
 
     metadata = conversion.metadata
-    table = Table("layer", "source", "shape", "dtype", title=f"{arguments.source.name} -> model={metadata.network}")
+    title = Text(printable(f"{arguments.source.name} -> model={metadata.network}"))
+    table = Table("layer", "source", "shape", "dtype", title=title)
     for row in conversion.mapped:
         table.add_row(row.target, row.source, "x".join(map(str, row.shape)), row.dtype)
     console = Console()
@@ -48,7 +52,7 @@ def convert_file(arguments: argparse.Namespace) -> None:
     for layer, reason in conversion.left_out.items():
         console.print(f"left out: {layer} ({reason})", markup=False, highlight=False)
     console.print(
-        f"{output}\nsha256 {file_sha256(output)}",
+        f"{printable(str(output))}\nsha256 {file_sha256(output)}",
         soft_wrap=True,
         markup=False,
         highlight=False,

@@ -4,7 +4,7 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from alexnet_exp.errors import ConfigError, UserError, one_line
+from alexnet_exp.errors import ConfigError, UserError, one_line, printable
 
 EXTRAS = {
     "'hydra/launcher/joblib'": "joblib",
@@ -41,4 +41,5 @@ def explain(error: Exception) -> list[str]:
         key = str(cause.full_key)
         hint = f" (+{key}=... adds a layer)" if key.startswith(LAYER_TABLES) else ""
         return [f"{key}: unknown option. Options: {options}. Received: {cause.key}{hint}"]
-    return str(error).splitlines() if isinstance(error, ConfigError) else [one_line(error)]
+    lines = str(error).splitlines() if isinstance(error, ConfigError) else [one_line(error)]
+    return [printable(line) for line in lines]

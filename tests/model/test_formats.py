@@ -401,14 +401,23 @@ def test_what_no_network_can_have_is_refused(tmp_path: Path) -> None:
 def test_the_script_converts_and_leaves_nothing_half_written(tmp_path: Path) -> None:
     output = tmp_path / "out" / "w.safetensors"
     output.parent.mkdir()
-    done = script(npz(tmp_path), "--output", output, "--licence", "BSD", "--source", "me")
+    source = npz(tmp_path).rename(tmp_path / "w[bold]\udcff.npz")
+    done = script(source, "--output", output, "--licence", "BSD", "--source", "me")
     assert done.returncode == 0, done.stderr
+    assert r"w[bold]\udcff.npz -> model=caffenet" in done.stdout
     assert "conv2_w" in done.stdout
     assert "left out: conv4 (the file has no kernel, only conv4_b)" in done.stdout
     pretrained = read_weights(output)
     assert pretrained.sha256 in done.stdout
     assert pretrained.metadata is not None
     assert (pretrained.metadata.licence, pretrained.metadata.source) == ("BSD", "me")
+
+    same = source.rename(tmp_path / "same.safetensors")
+    content = same.read_bytes()
+    done = script(same, "--output", same)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "expected another file than the source" in done.stderr
+    assert same.read_bytes() == content
 
     output.unlink()
     bad = foreign.write_npz(tmp_path / "bad.npz", {"conv1_w": np.full_like(CONV1, np.nan), "conv1_b": BIAS1})
