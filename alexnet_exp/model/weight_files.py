@@ -138,8 +138,7 @@ def check_weights(label: str, values: dict[str, np.ndarray], metadata: WeightsMe
             raise WeightsError(f"{label}: expected convN, fcN or head with /kernel or /bias. Received: {name}")
         if value.dtype != np.float32:
             raise WeightsError(f"{label}: {name}: expected float32. Received: {value.dtype}")
-        if not np.isfinite(value).all():
-            raise WeightsError(f"{label}: {name}: expected finite values. Received: {_not_finite(value)}")
+    check_finite(label, values)
     for layer in layers:
         kernel, bias = values.get(f"{layer}/kernel"), values.get(f"{layer}/bias")
         if kernel is None or bias is None:
@@ -158,6 +157,9 @@ def check_weights(label: str, values: dict[str, np.ndarray], metadata: WeightsMe
             )
 
 
-def _not_finite(value: np.ndarray) -> str:
-    counts = {"NaN": np.isnan(value).sum(), "infinite": np.isinf(value).sum()}
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+def check_finite(label: str, values: dict[str, np.ndarray]) -> None:
+    """Raises WeightsError with the file `label` and the name of the first values that are not finite."""
+    for name, value in values.items():
+        counts = {"NaN": np.isnan(value).sum(), "infinite": np.isinf(value).sum()}
+        if received := ", ".join(f"{count} {kind}" for kind, count in counts.items() if count):
+            raise WeightsError(f"{label}: {name}: expected finite values. Received: {received}")

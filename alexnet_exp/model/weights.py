@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import zipfile
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.alexnet import block_of
 from alexnet_exp.model.formats import convert
 from alexnet_exp.model.layers import LocalResponseNormalization
-from alexnet_exp.model.weight_files import WeightsMetadata, read_safetensors, write_weights
+from alexnet_exp.model.weight_files import WeightsMetadata, check_finite, read_safetensors, write_weights
 
 __all__ = ["Pretrained", "WeightsMetadata", "load_weights", "read_weights", "write_weights"]
 
@@ -70,10 +69,11 @@ def read_weights(path: Path) -> Pretrained:
         network = keras.saving.load_model(path, compile=False)
         settings = network.get_layer("preprocess").get_config()
         preprocess = Preprocess(**{name: settings[name] for name in ("channels", "scale", "mean", "std")})
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # Keras raises many kinds for a configuration that makes no sense
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise WeightsError(f"{path}: expected a network of this project saved as .keras. Received: {reason}") from None
     values = {name: np.asarray(value) for name, value in _variables(network).items()}
+    check_finite(str(path), values)
     norms = [layer for layer in network.layers if isinstance(layer, LocalResponseNormalization)]
     lrn = Lrn(size=norms[0].size, alpha=norms[0].alpha, beta=norms[0].beta, k=norms[0].k) if norms else None
     return Pretrained(values, preprocess, lrn, file_sha256(path), None)

@@ -1,6 +1,7 @@
 """The safetensors file: strict in both directions, all of it or nothing."""
 
 import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,9 +108,19 @@ def test_files_that_are_damaged_or_not_of_this_project_are_refused(tmp_path: Pat
     refuse(path)
     refuse(tmp_path / "none.safetensors", "no such file")
     refuse(tmp_path, "a folder")
-    keras = tmp_path / "w.keras"
-    keras.write_bytes(b"not a network")
-    refuse(keras)
+
+
+@pytest.mark.parametrize(
+    "config", ["[" * 100_000, "5", '{"class_name": "TorchModuleWrapper", "module": "keras.layers"}']
+)
+def test_a_keras_file_that_makes_no_sense_is_refused(tmp_path: Path, config: str) -> None:
+    path = tmp_path / "w.keras"
+    path.write_bytes(b"not a network")
+    refuse(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.0.0", "date_saved": "today"}')
+        archive.writestr("config.json", config)
+    refuse(path)
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

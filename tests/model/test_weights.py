@@ -52,6 +52,14 @@ def test_preprocessing_and_lrn_travel_with_the_weights(saved: Path, tmp_path: Pa
     assert read_weights(saved).lrn is None
 
 
+def test_a_keras_file_with_values_that_are_not_finite_is_refused(tmp_path: Path) -> None:
+    network = build()
+    network.get_layer("conv2").bias.assign(np.full(48, np.nan))
+    network.save(tmp_path / "network.keras")
+    with pytest.raises(WeightsError, match=r"conv2/bias: expected finite values\. Received: 48 NaN"):
+        read_weights(tmp_path / "network.keras")
+
+
 @pytest.mark.parametrize(
     ("overrides", "classes", "fresh", "words"),
     [
