@@ -5,6 +5,7 @@ import http.client
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -32,6 +33,8 @@ def fetch(path: Path, url: str | None, checksum: str | None) -> Path:
     if path.is_file():
         verify(path, checksum)
         return path
+    if path.is_dir():
+        raise UserError(f"expected a file at {path}. Received: a folder")
     if url is None:
         raise UserError(f"expected a file at {path}: put it there. Received: no such file")
     partial = path.with_name(path.name + ".part")
@@ -41,7 +44,7 @@ def fetch(path: Path, url: str | None, checksum: str | None) -> Path:
             if not path.is_file():
                 _download(url, partial)
                 _settle(partial, path, checksum)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: of an address or a header
         raise UserError(
             f"expected a file at {path}: put it there, from {url}. Received: no such file ({error})"
         ) from None
@@ -57,8 +60,11 @@ def verify(path: Path, checksum: str | None) -> None:
     if checksum is None:
         return
     algorithm, _, expected = checksum.partition(":")
-    with path.open("rb") as file:
-        received = hashlib.file_digest(file, algorithm).hexdigest()
+    try:
+        with path.open("rb") as file:
+            received = hashlib.file_digest(file, algorithm).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: expected a file that can be read. Received: {error.strerror}") from None
     if not received.startswith(expected):
         raise UserError(f"{path}: expected the {algorithm} checksum {expected}. Received: {received}")
 
@@ -73,22 +79,33 @@ def _settle(partial: Path, path: Path, checksum: str | None) -> None:
 
 
 def _download(url: str, partial: Path) -> None:
+    """Downloads what `partial` does not have yet; all of it where the server does not go on from there."""
     have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+        answer = _ask(url, have)
     except urllib.error.HTTPError as error:
-        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # all of it is there
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
+            raise
+        if error.headers.get("Content-Range") == f"bytes */{have}":  # all of it is there
             return
-        raise
+        answer = _ask(url, 0)
+    resumed = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    if answer.status == http.client.PARTIAL_CONTENT and not resumed:
+        answer.close()
+        answer = _ask(url, 0)
     with answer, progress_bar() as bar:
-        resumed = answer.status == http.client.PARTIAL_CONTENT
         length = answer.headers.get("Content-Length")
         total = int(length) + (have if resumed else 0) if length else None
         task = bar.add_task(f"downloading {partial.stem}", total=total, completed=have if resumed else 0)
         with partial.open("ab" if resumed else "wb") as file:
-            while chunk := answer.read(CHUNK):
+            while chunk := answer.read1(CHUNK):  # what has arrived: it is kept when no more comes
                 file.write(chunk)
                 bar.update(task, advance=len(chunk))
     if total is not None and partial.stat().st_size < total:
         raise OSError(f"the connection ended after {partial.stat().st_size} of {total} bytes; run again to resume")
+
+
+def _ask(url: str, start: int) -> Any:
+    """The answer of the server, from the byte `start`."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    return urllib.request.urlopen(request, timeout=TIMEOUT)

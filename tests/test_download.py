@@ -27,10 +27,23 @@ class Server(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.path != "/no_ranges" else 0
+        if start >= len(CONTENT):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(CONTENT)}")
+            self.end_headers()
+            return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
+        if start:
+            first = 0 if self.path == "/other_ranges" else start
+            self.send_header("Content-Range", f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        self.send_header("Content-Length", "many" if self.path == "/no_length" else str(len(CONTENT) - start))
         self.end_headers()
         body = CONTENT[start:]
+        if self.path == "/stalls" and not start:
+            self.wfile.write(body[:5000])
+            self.wfile.flush()
+            time.sleep(1)
+            return
         if self.path == "/slow":
             self.wfile.write(body[:1000])
             time.sleep(0.5)
@@ -72,7 +85,7 @@ def test_of_two_that_want_it_at_once_one_downloads(server: str, tmp_path: Path) 
     assert Server.ranges == [None]
 
 
-@pytest.mark.parametrize("address", ["breaks_off", "no_ranges"])
+@pytest.mark.parametrize("address", ["breaks_off", "no_ranges", "other_ranges"])
 def test_a_download_that_broke_off_resumes_or_starts_over(server: str, tmp_path: Path, address: str) -> None:
     path = tmp_path / "weights.bin"
     with pytest.raises(UserError, match="run again to resume"):
@@ -80,6 +93,29 @@ def test_a_download_that_broke_off_resumes_or_starts_over(server: str, tmp_path:
     assert not path.exists()
     assert fetch(path, f"{server}/{address}", f"sha256:{SHA256}").read_bytes() == CONTENT
     assert Server.ranges[1] == f"bytes={len(CONTENT) // 2}-"
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) + 5])
+def test_what_is_there_of_a_download_is_taken_only_where_it_is_all(server: str, tmp_path: Path, size: int) -> None:
+    (tmp_path / "weights.bin.part").write_bytes((CONTENT + CONTENT)[:size])
+    assert fetch(tmp_path / "weights.bin", f"{server}/file", None).read_bytes() == CONTENT
+    assert len(Server.ranges) == (1 if size == len(CONTENT) else 2)
+
+
+def test_a_download_that_stalls_keeps_what_has_arrived(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alexnet_exp.download.TIMEOUT", 0.2)
+    with pytest.raises(UserError, match="timed out"):
+        fetch(tmp_path / "weights.bin", f"{server}/stalls", None)
+    assert fetch(tmp_path / "weights.bin", f"{server}/stalls", f"sha256:{SHA256}").read_bytes() == CONTENT
+    assert Server.ranges == [None, "bytes=5000-"]
+
+
+def test_a_folder_is_no_file(server: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Received: a folder"):
+        fetch(tmp_path, f"{server}/file", None)
+    assert Server.ranges == []
 
 
 def test_a_wrong_checksum_leaves_nothing(server: str, tmp_path: Path) -> None:
@@ -96,7 +132,7 @@ def test_a_present_file_with_a_wrong_checksum_is_kept_but_refused(tmp_path: Path
     assert path.read_bytes() == b"other"
 
 
-@pytest.mark.parametrize("address", ["/missing", ":1/closed"])
+@pytest.mark.parametrize("address", ["/missing", ":1/closed", "/no_length", ":1/\xe9", "." + 64 * "x"])
 def test_what_cannot_be_had_names_the_file_to_put_there(server: str, tmp_path: Path, address: str) -> None:
     url = server + address if address.startswith("/") else f"http://127.0.0.1{address}"
     with pytest.raises(UserError, match=r"expected a file at .*weights\.bin: put it there, from http://127"):
