@@ -89,10 +89,10 @@ def _download(url: str, partial: Path) -> None:
         if error.headers.get("Content-Range") == f"bytes */{have}":  # all of it is there
             return
         answer = _ask(url, 0)
-    resumed = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-    if answer.status == http.client.PARTIAL_CONTENT and not resumed:
+    resumed = answer.status == http.client.PARTIAL_CONTENT
+    if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
         answer.close()
-        answer = _ask(url, 0)
+        answer, resumed = _ask(url, 0), False
     with answer, progress_bar() as bar:
         length = answer.headers.get("Content-Length")
         total = int(length) + (have if resumed else 0) if length else None
