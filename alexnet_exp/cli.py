@@ -154,8 +154,7 @@ def message(error: Exception) -> str:
 
 @contextmanager
 def mistakes_in_one_line() -> Iterator[None]:
-    """Ends a script at a user's mistake (exit code 1), Ctrl-C or SIGTERM without a traceback; decorates its `main`."""
-    signal.signal(signal.SIGTERM, terminate)
+    """Ends a script at a user's mistake (exit code 1) or at Ctrl-C without a traceback; decorates its `main`."""
     try:
         yield
     except KeyboardInterrupt:

@@ -44,7 +44,7 @@ def fetch(path: Path, url: str | None, checksum: str | None) -> Path:
             if not path.is_file():
                 _download(url, partial)
                 _settle(partial, path, checksum)
-    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: of an address or a header
+    except (OSError, http.client.HTTPException) as error:
         raise UserError(
             f"expected a file at {path}: put it there, from {url}. Received: no such file ({error})"
         ) from None
@@ -89,13 +89,13 @@ def _download(url: str, partial: Path) -> None:
         if error.headers.get("Content-Range") == f"bytes */{have}":  # all of it is there
             return
         answer = _ask(url, 0)
-    resumed = answer.status == http.client.PARTIAL_CONTENT
-    if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+    resumed, part = answer.status == http.client.PARTIAL_CONTENT, answer.headers.get("Content-Range", "")
+    if resumed and not part.startswith(f"bytes {have}-"):
         answer.close()
         answer, resumed = _ask(url, 0), False
     with answer, progress_bar() as bar:
-        length = answer.headers.get("Content-Length")
-        total = int(length) + (have if resumed else 0) if length else None
+        length = part.rpartition("/")[2] if resumed else answer.headers.get("Content-Length", "")
+        total = int(length) if length.isdecimal() else None
         task = bar.add_task(f"downloading {partial.stem}", total=total, completed=have if resumed else 0)
         with partial.open("ab" if resumed else "wb") as file:
             while chunk := answer.read1(CHUNK):  # what has arrived: it is kept when no more comes
@@ -107,5 +107,8 @@ def _download(url: str, partial: Path) -> None:
 
 def _ask(url: str, start: int) -> Any:
     """The answer of the server, from the byte `start`."""
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    return urllib.request.urlopen(request, timeout=TIMEOUT)
+    try:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except ValueError as error:  # of an address that is none
+        raise OSError(str(error)) from None

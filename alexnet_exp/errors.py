@@ -1,14 +1,25 @@
 """Mistakes that a user can mend. They are shown as one line without a traceback."""
 
+import re
+
+from pydantic import ValidationError
+
+UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)  # control characters, not UTF-8
+
 
 def one_line(error: Exception) -> str:
-    """The message of a library's error without line breaks."""
+    """The message of a library's error without line breaks; of a schema's, each field with what is wrong with it."""
+    if isinstance(error, ValidationError):
+        found = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()]
+        return "; ".join(f"{field}: {message}" if field else message for field, message in found)
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def printable(text: str) -> str:
-    """The text with control characters as escapes: names out of a file would steer the terminal that shows them."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    """Names of files, or out of files, without what would do something to a terminal."""
+    return UNPRINTABLE.sub("?", text)
 
 
 class UserError(Exception):

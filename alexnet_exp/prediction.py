@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from alexnet_exp.cores import cores
 from alexnet_exp.data.decode import BadImage, decode, pixel_limit
-from alexnet_exp.data.files import UNPRINTABLE, read_image, walk_images
-from alexnet_exp.errors import UserError, one_line
+from alexnet_exp.data.files import read_image, walk_images
+from alexnet_exp.errors import UserError, one_line, printable
 from alexnet_exp.evaluation.figures.images import NAME, Tile, in_rows, overlay, sheet
 from alexnet_exp.evaluation.figures.style import png, shortened
 from alexnet_exp.strategy import Fitted, load_fitted
@@ -140,11 +140,6 @@ def line(prediction: Prediction, class_names: list[str], top: int) -> str:
     best = np.argsort(-prediction.probabilities, kind="stable")[:top]
     classes = (f"{class_names[label]} {prediction.probabilities[label]:.4f}" for label in best)
     return "  ".join([printable(prediction.path), *classes])
-
-
-def printable(path: str) -> str:
-    """A path without what would do something to a terminal."""
-    return UNPRINTABLE.sub("?", path)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alexnet_exp.checksums import file_sha256
-from alexnet_exp.cli import mistakes_in_one_line
+from alexnet_exp.cli import mistakes_in_one_line, terminate
 from alexnet_exp.console import silent_stderr
 from alexnet_exp.errors import WeightsError, printable
 
@@ -40,6 +41,7 @@ def convert_file(arguments: argparse.Namespace) -> None:
     )
     if output.exists() and output.samefile(arguments.source):
         raise WeightsError(f"--output: expected another file than the source. Received: {output}")
+    signal.signal(signal.SIGTERM, terminate)  # nothing half written
     write_weights(output, conversion.values, conversion.metadata)
 
     metadata = conversion.metadata

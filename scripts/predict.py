@@ -13,7 +13,7 @@ from pathlib import Path
 from alexnet_exp.cli import check_place, mistakes_in_one_line
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import silent_stderr
-from alexnet_exp.errors import UserError
+from alexnet_exp.errors import UserError, printable
 from alexnet_exp.tracking.query import open_existing
 
 
@@ -54,7 +54,7 @@ def predict(arguments: argparse.Namespace) -> int:
         for result in by.classify(fitted, paths, config.evaluation.batch_size, bool(arguments.gradcam)):
             if isinstance(result, by.Unreadable):
                 unreadable += 1
-                print(f"{by.printable(result.path)}: unreadable ({result.reason})", file=sys.stderr)
+                print(f"{printable(result.path)}: unreadable ({result.reason})", file=sys.stderr)
                 continue
             sample.add(result)
             if result.explanation is not None:

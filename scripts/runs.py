@@ -13,6 +13,7 @@ python scripts/runs.py repeat RUN_ID    runs its configuration again, warns of w
 import argparse
 import logging
 import os
+import signal
 import sys
 from dataclasses import replace
 from datetime import datetime
@@ -22,7 +23,7 @@ import pandas as pd
 from rich.console import Console
 
 from alexnet_exp.checksums import remove_hashed
-from alexnet_exp.cli import message, mistakes_in_one_line
+from alexnet_exp.cli import message, mistakes_in_one_line, terminate
 from alexnet_exp.config import RunConfig, config_from
 from alexnet_exp.config.compose import compose_config
 from alexnet_exp.console import headed_table, silent_stderr, standard_output
@@ -179,6 +180,7 @@ def repeat_run(arguments: argparse.Namespace, config: RunConfig) -> int:
 
 
 def _log_to_terminal() -> None:
+    signal.signal(signal.SIGTERM, terminate)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("alexnet_exp").setLevel(logging.INFO)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

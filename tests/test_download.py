@@ -36,9 +36,9 @@ class Server(http.server.BaseHTTPRequestHandler):
         if start:
             first = 0 if self.path == "/other_ranges" else start
             self.send_header("Content-Range", f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}")
-        self.send_header("Content-Length", "many" if self.path == "/no_length" else str(len(CONTENT) - start))
+        body = CONTENT[start : start + 100] if self.path == "/caps_ranges" else CONTENT[start:]
+        self.send_header("Content-Length", "many" if self.path == "/no_length" else str(len(body)))
         self.end_headers()
-        body = CONTENT[start:]
         if self.path == "/stalls" and not start:
             self.wfile.write(body[:5000])
             self.wfile.flush()
@@ -74,6 +74,7 @@ def test_a_missing_file_is_downloaded_and_verified_once(server: str, tmp_path: P
         assert fetch(path, f"{server}/file", f"sha256:{SHA256[:8]}").read_bytes() == CONTENT
     assert len(Server.ranges) == 1
     assert left(path.parent) == ["weights.bin"]
+    assert fetch(tmp_path / "other.bin", f"{server}/no_length", f"sha256:{SHA256}").read_bytes() == CONTENT
 
 
 def test_of_two_that_want_it_at_once_one_downloads(server: str, tmp_path: Path) -> None:
@@ -93,6 +94,13 @@ def test_a_download_that_broke_off_resumes_or_starts_over(server: str, tmp_path:
     assert not path.exists()
     assert fetch(path, f"{server}/{address}", f"sha256:{SHA256}").read_bytes() == CONTENT
     assert Server.ranges[1] == f"bytes={len(CONTENT) // 2}-"
+
+
+def test_a_part_of_what_was_asked_for_is_not_all(server: str, tmp_path: Path) -> None:
+    (tmp_path / "weights.bin.part").write_bytes(CONTENT[:1000])
+    with pytest.raises(UserError, match=f"after 1100 of {len(CONTENT)} bytes; run again to resume"):
+        fetch(tmp_path / "weights.bin", f"{server}/caps_ranges", None)
+    assert left(tmp_path) == ["weights.bin.part"]
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) + 5])
@@ -132,7 +140,7 @@ def test_a_present_file_with_a_wrong_checksum_is_kept_but_refused(tmp_path: Path
     assert path.read_bytes() == b"other"
 
 
-@pytest.mark.parametrize("address", ["/missing", ":1/closed", "/no_length", ":1/\xe9", "." + 64 * "x"])
+@pytest.mark.parametrize("address", ["/missing", ":1/closed", ":1/\xe9", "." + 64 * "x"])
 def test_what_cannot_be_had_names_the_file_to_put_there(server: str, tmp_path: Path, address: str) -> None:
     url = server + address if address.startswith("/") else f"http://127.0.0.1{address}"
     with pytest.raises(UserError, match=r"expected a file at .*weights\.bin: put it there, from http://127"):

@@ -41,5 +41,5 @@ def explain(error: Exception) -> list[str]:
         key = str(cause.full_key)
         hint = f" (+{key}=... adds a layer)" if key.startswith(LAYER_TABLES) else ""
         return [f"{key}: unknown option. Options: {options}. Received: {cause.key}{hint}"]
-    lines = str(error).splitlines() if isinstance(error, ConfigError) else [one_line(error)]
+    lines = str(error).split("\n") if isinstance(error, ConfigError) else [one_line(error)]
     return [printable(line) for line in lines]

@@ -3,7 +3,6 @@
 import logging
 import os
 import posixpath
-import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from alexnet_exp.config.schema import Limits
 from alexnet_exp.data.archives import Member, archive_members
 from alexnet_exp.data.decode import extensions
-from alexnet_exp.errors import DataError
+from alexnet_exp.errors import UNPRINTABLE, DataError, printable
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +26,6 @@ PARTS = {
     "test": "test",
     "testing": "test",
 }
-UNPRINTABLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)  # control characters, not UTF-8
 BYTES_PER_PIXEL = 16  # of the largest pixels, four 32-bit channels: a file with more than that is no image
 
 
@@ -205,7 +201,7 @@ def _common_depth(paths: list[PurePosixPath]) -> int:
 
 def _log_ignored(names: list[str], outside: int) -> None:
     others = [path for name in names if not _is_image(path := PurePosixPath(name)) and not _is_hidden(path)]
-    kinds = Counter(UNPRINTABLE.sub("?", path.suffix.lower()) or "no extension" for path in others)
+    kinds = Counter(printable(path.suffix.lower()) or "no extension" for path in others)
     if kinds:
         log.warning("ignored files that are not images: %s", ", ".join(f"{n} {kind}" for kind, n in kinds.items()))
     if outside:

@@ -88,8 +88,7 @@ def read_metadata(path: Path) -> WeightsMetadata:
     try:
         return TypeAdapter(WeightsMetadata).validate_json(entries[KEY])
     except ValidationError as error:
-        details = [f"{'.'.join(map(str, item['loc'])) or KEY}: {item['msg']}" for item in error.errors()]
-        raise WeightsError(f"{expected}, with complete metadata. Received: {'; '.join(details)}") from None
+        raise WeightsError(f"{expected}, with complete metadata. Received: {one_line(error)}") from None
 
 
 def write_weights(path: Path, values: dict[str, np.ndarray], metadata: WeightsMetadata) -> None:

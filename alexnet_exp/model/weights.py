@@ -11,7 +11,7 @@ import numpy as np
 
 from alexnet_exp.checksums import file_sha256
 from alexnet_exp.config.schema import Lrn, ModelConfig, Preprocess
-from alexnet_exp.errors import WeightsError
+from alexnet_exp.errors import WeightsError, one_line
 from alexnet_exp.model.alexnet import block_of
 from alexnet_exp.model.formats import convert
 from alexnet_exp.model.layers import LocalResponseNormalization
@@ -69,13 +69,13 @@ def read_weights(path: Path) -> Pretrained:
         network = keras.saving.load_model(path, compile=False)
         settings = network.get_layer("preprocess").get_config()
         preprocess = Preprocess(**{name: settings[name] for name in ("channels", "scale", "mean", "std")})
+        norms = [layer for layer in network.layers if isinstance(layer, LocalResponseNormalization)]
+        lrn = Lrn(size=norms[0].size, alpha=norms[0].alpha, beta=norms[0].beta, k=norms[0].k) if norms else None
     except Exception as error:  # Keras raises many kinds for a configuration that makes no sense
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise WeightsError(f"{path}: expected a network of this project saved as .keras. Received: {reason}") from None
+        expected = f"{path}: expected a network of this project saved as .keras"
+        raise WeightsError(f"{expected}. Received: {one_line(error)}") from None
     values = {name: np.asarray(value) for name, value in _variables(network).items()}
     check_finite(str(path), values)
-    norms = [layer for layer in network.layers if isinstance(layer, LocalResponseNormalization)]
-    lrn = Lrn(size=norms[0].size, alpha=norms[0].alpha, beta=norms[0].beta, k=norms[0].k) if norms else None
     return Pretrained(values, preprocess, lrn, file_sha256(path), None)
 
 

@@ -52,6 +52,14 @@ def test_preprocessing_and_lrn_travel_with_the_weights(saved: Path, tmp_path: Pa
     assert read_weights(saved).lrn is None
 
 
+def test_a_keras_file_with_constants_that_no_network_can_have_is_refused(tmp_path: Path) -> None:
+    network = build("model.norm={kind: lrn, layers: [conv1]}")
+    network.get_layer("conv1_norm").size = 4
+    network.save(tmp_path / "network.keras")
+    with pytest.raises(WeightsError, match="an odd number of channels"):
+        read_weights(tmp_path / "network.keras")
+
+
 def test_a_keras_file_with_values_that_are_not_finite_is_refused(tmp_path: Path) -> None:
     network = build()
     network.get_layer("conv2").bias.assign(np.full(48, np.nan))

@@ -55,9 +55,9 @@ def detect_format(path: Path) -> str:
       WeightsError: when there is no such file or its format is not known.
     """
     expected = f"{path}: expected a file of one of the formats {', '.join(READERS)}"
-    if path.exists() and not path.is_file():
-        raise WeightsError(f"{expected}. Received: {'a folder' if path.is_dir() else 'no regular file'}")
     try:
+        if path.exists() and not path.is_file():
+            raise WeightsError(f"{expected}. Received: {'a folder' if path.is_dir() else 'no regular file'}")
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:

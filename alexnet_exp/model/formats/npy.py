@@ -8,7 +8,7 @@ from numpy.lib import format as npy_format
 
 from alexnet_exp.errors import WeightsError
 from alexnet_exp.model.formats.pickles import PickledArray, load_arrays
-from alexnet_exp.model.formats.reading import CAFFE_LRN, CAFFE_PREPROCESS, Part, Reading
+from alexnet_exp.model.formats.reading import CAFFE_LRN, CAFFE_PREPROCESS, Part, Reading, check_size
 
 LAYERS = {**{f"conv{n}": f"conv{n}" for n in range(1, 6)}, "fc6": "fc6", "fc7": "fc7", "fc8": "head"}
 
@@ -35,6 +35,7 @@ def read_npy(path: Path) -> Reading:
             raise WeightsError(f"{path}: {name}: expected [kernel, bias]. Received: {_describe(pair)}")
         for variable, position, array in zip(("kernel", "bias"), (0, 1), arrays, strict=True):
             parts.append(Part(f"{LAYERS[name]}/{variable}", f"{name}[{position}]", np.asarray(array)))
+    check_size(sum(part.value.nbytes for part in parts))
     source = "bvlc_alexnet.npy, M. Guerzhoy, University of Toronto, from BVLC's bvlc_alexnet.caffemodel"
     return Reading("alexnet_2012", parts, {}, CAFFE_PREPROCESS, CAFFE_LRN, "lrn_pool", source)
 

@@ -70,7 +70,9 @@ def _meta(path: Path, text: str) -> dict[str, Any]:
             "lrn": bool(LRN.fullmatch(meta["lrn"])),
         }
         _preprocess(meta)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        if checks["lrn"]:
+            _lrn(meta)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ZeroDivisionError) as error:
         received = f"{type(error).__name__}: {one_line(error)}"
         raise WeightsError(f"{path}: meta: expected what the network was fed with. Received: {received}") from None
     if unknown := [f"{name}={meta[name]!r}" for name, known in checks.items() if not known]:

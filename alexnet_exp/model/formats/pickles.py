@@ -2,7 +2,8 @@
 
 A pickle is a program that may call whatever it names. Here it can name only what a format needs, and what it gets are
 sealed classes of this project: it neither reaches the real functions nor changes the stand-ins. NumPy's own
-reconstruction is a stand-in, too, because its C code trusts the state that it is given.
+reconstruction is a stand-in, too, because its C code trusts the state that it is given. A hostile pickle can still
+keep a process busy for ever, with a key of tuples in tuples. Protocol 0 is not read.
 """
 
 import io
@@ -95,22 +96,26 @@ class PickledDtype(metaclass=Sealed):
 class PickledArray(metaclass=Sealed):
     """Stands in for `numpy.core.multiarray._reconstruct` and the array that it makes."""
 
-    __slots__ = ("array",)
+    __slots__ = ("state",)
 
     def __init__(self, kind: object, shape: object, code: object) -> None:
-        self.array: np.ndarray | list[Any] | None = None
+        self.state: tuple[Any, ...] = ()
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, dtype, fortran, content = state
+        self.state = state
+
+    @property
+    def array(self) -> np.ndarray | list[Any]:
+        """The array, or the objects of an array of objects; made when it is asked for, because many may share bytes."""
+        _, shape, dtype, fortran, content = self.state
         kind = dtype.resolve()
         if kind == np.dtype("O"):
-            self.array = list(content)
-            return
+            return list(content)
         sizes = tuple(int(size) for size in shape)
         if min(sizes, default=0) < 0:
             raise ValueError(f"shape {sizes}")
         flat = np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, kind)
-        self.array = flat.reshape(sizes, order="F" if fortran else "C")
+        return flat.reshape(sizes, order="F" if fortran else "C")
 
 
 class PickledBytes(bytes, metaclass=Sealed):

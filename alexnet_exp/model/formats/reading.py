@@ -48,7 +48,7 @@ class Reading:
 def check_size(size: int) -> None:
     """Raises ValueError where the arrays of a file would take more than `LIMIT` bytes."""
     if size > LIMIT:
-        raise ValueError(f"{size} bytes when unpacked")
+        raise ValueError(f"{size} bytes when unpacked, more than {LIMIT}")
 
 
 def from_oihw(kernel: np.ndarray) -> np.ndarray:

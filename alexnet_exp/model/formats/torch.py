@@ -57,8 +57,7 @@ class Tensor(metaclass=Sealed):
         last = offset + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
         if min((*shape, *strides, offset)) < 0 or last >= len(flat) or math.prod(shape) > len(flat):
             raise ValueError(f"shape {shape} outside of {len(flat)} values")
-        view = np.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(4 * step for step in strides))
-        return view.copy()
+        return np.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(4 * step for step in strides))
 
 
 class Parameter(metaclass=Sealed):
@@ -155,8 +154,8 @@ def _legacy(path: Path) -> Any:
         for key in keys if isinstance(keys, list) else []:
             length = file.read(8)
             count = struct.unpack("<q", length)[0] if len(length) == 8 else -1
-            if key not in storages or count != storages[key].count:
-                raise WeightsError(f"{path}: expected the storage {key}. Received: {count} values")
+            if not isinstance(key, str) or key not in storages or count != storages[key].count:
+                raise WeightsError(f"{path}: expected the storages of its tensors. Received: another of {count} values")
             storages[key].content = file.read(4 * count)
     if short := [key for key, storage in storages.items() if len(storage.content) != 4 * storage.count]:
         raise WeightsError(
