@@ -159,6 +159,7 @@ def check_weights(label: str, values: dict[str, np.ndarray], metadata: WeightsMe
 def check_finite(label: str, values: dict[str, np.ndarray]) -> None:
     """Raises WeightsError with the file `label` and the name of the first values that are not finite."""
     for name, value in values.items():
-        counts = {"NaN": np.isnan(value).sum(), "infinite": np.isinf(value).sum()}
-        if received := ", ".join(f"{count} {kind}" for kind, count in counts.items() if count):
+        if not np.isfinite(value).all():
+            counts = {"NaN": np.isnan(value).sum(), "infinite": np.isinf(value).sum()}
+            received = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
             raise WeightsError(f"{label}: {name}: expected finite values. Received: {received}")
